@@ -1,6 +1,6 @@
 // What the scripts share. Node built-ins only: these run before anything is installed.
 import { spawn, spawnSync } from 'node:child_process'
-import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs'
+import { existsSync, readFileSync } from 'node:fs'
 import { isAbsolute, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
@@ -100,64 +100,91 @@ export function installed() {
   })
 }
 
-/** Newest modification time under the given files and folders, in milliseconds. */
-export function newest(paths) {
-  let latest = 0
-  const visit = (path) => {
-    if (!existsSync(path)) return
-    const stat = statSync(path)
-    latest = Math.max(latest, stat.mtimeMs)
-    if (stat.isDirectory()) for (const name of readdirSync(path)) visit(join(path, name))
-  }
-  for (const path of paths) visit(join(root, path))
-  return latest
-}
-
-const tty = process.stdout.isTTY && !process.env.NO_COLOR
+const tty = process.stdout.isTTY === true
+const color = tty && !process.env.NO_COLOR
 export const paint = {
-  bold: (text) => (tty ? `\x1b[1m${text}\x1b[22m` : text),
-  dim: (text) => (tty ? `\x1b[2m${text}\x1b[22m` : text),
-  red: (text) => (tty ? `\x1b[31m${text}\x1b[39m` : text),
-  green: (text) => (tty ? `\x1b[32m${text}\x1b[39m` : text),
+  bold: (text) => (color ? `\x1b[1m${text}\x1b[22m` : text),
+  dim: (text) => (color ? `\x1b[2m${text}\x1b[22m` : text),
+  red: (text) => (color ? `\x1b[31m${text}\x1b[39m` : text),
+  green: (text) => (color ? `\x1b[32m${text}\x1b[39m` : text),
 }
 
 export const seconds = (ms) => `${(ms / 1000).toFixed(1)} s`
 
 /**
- * Runs named steps in order, a line each. A step is a function that resolves to { status, output, note }; on failure its output is
- * printed and the steps end. `live` steps print by themselves.
+ * Runs named steps in order and prints a line each. A step is a function of `say` (a word on how far it is) that resolves to
+ * `{ status, output, note }`. When one fails, what it wrote is printed and `failed` holds its name.
  */
 export class Steps {
-  constructor() {
-    this.started = performance.now()
-    this.failed = undefined
-  }
+  failed = []
 
-  async run(name, action, { live = false, keepGoing = false } = {}) {
-    if (this.failed && !keepGoing) return undefined
+  async run(name, action) {
     const start = performance.now()
-    if (live) console.log(`${paint.bold(name)}`)
-    else if (tty) process.stdout.write(`${name} ...`)
-    let ticker
-    if (!live && tty) {
-      ticker = setInterval(() => process.stdout.write(`\r${name} ... ${seconds(performance.now() - start)} `), 500)
+    const elapsed = () => seconds(performance.now() - start)
+    let word = ''
+    const progress = () => {
+      if (tty) {
+        process.stdout.write(
+          `\r\x1b[2K  ..   ${name.padEnd(44)} ${elapsed().padStart(9)}  ${paint.dim(word.slice(0, 40))}`,
+        )
+      } else {
+        console.log(`  ..   ${name.padEnd(44)} ${elapsed().padStart(9)}  ${word}`)
+      }
     }
-    let result
-    try {
-      result = await action()
-    } catch (error) {
-      result = { status: 1, output: error?.stack ?? String(error) }
-    }
+    const ticker = setInterval(progress, tty ? 250 : 30_000)
+    if (tty) progress()
+    const result = await action((text) => {
+      word = text
+    }).catch((error) => ({ status: 1, output: error?.stack ?? String(error), note: undefined }))
     clearInterval(ticker)
-    const took = seconds(performance.now() - start)
     const ok = result.status === 0
-    const note = result.note ? `  ${paint.dim(result.note)}` : ''
-    if (!live && tty) process.stdout.write('\r\x1b[2K')
-    console.log(`${ok ? paint.green('ok    ') : paint.red('FAILED')} ${name.padEnd(44)} ${took.padStart(9)}${note}`)
+    if (tty) process.stdout.write('\r\x1b[2K')
+    console.log(
+      `${ok ? paint.green('  ok  ') : paint.red('FAILED')} ${name.padEnd(44)} ${elapsed().padStart(9)}  ${paint.dim(result.note ?? '')}`.trimEnd(),
+    )
     if (!ok) {
-      this.failed ??= name
-      if (result.output) console.log(`\n${result.output.trimEnd()}\n`)
+      this.failed.push(name)
+      console.log(`\n${result.output.trimEnd()}\n`)
     }
     return result
   }
 }
+
+/** A step that runs one command and passes when it exits with 0. */
+export function command(program, args, options = {}) {
+  return async () => runCapture(program, args, options)
+}
+
+const npm = windows ? 'npm.cmd' : 'npm'
+
+/** Installs what package-lock.json pins; nothing to do when it is there already. */
+export async function stepInstall() {
+  if (installed()) return { status: 0, output: '', note: 'up to date' }
+  const result = await runCapture(npm, ['ci', '--no-audit', '--no-fund'])
+  return { ...result, note: /added \d+ packages/.exec(result.output)?.[0] }
+}
+
+/** A cargo command, saying which crate it is at. */
+export function cargo(args, program = 'cargo') {
+  return async (say) => {
+    let count = 0
+    const onOutput = (chunk) => {
+      const crates = chunk.match(/(?:Compiling|Checking) [\w-]+/g)
+      if (!crates) return
+      count += crates.length
+      say(`${count} crates, now ${crates.at(-1).split(' ')[1]}`)
+    }
+    const result = await runCapture(program, args, { onOutput })
+    return { ...result, note: count ? `${count} crates compiled` : undefined }
+  }
+}
+
+/** The release addon, at native/nigh.node. */
+export const stepNative = cargo(['scripts/build-native.mjs'], process.execPath)
+
+/** A program of node_modules, run by this Node. */
+export function tool(script, args, options = {}) {
+  return async () => runCapture(process.execPath, [join(root, 'node_modules', script), ...args], options)
+}
+
+export const typescript = (...projects) => tool('typescript/bin/tsc', ['-b', ...projects])
