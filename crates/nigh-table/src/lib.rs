@@ -1,1 +1,25 @@
+//! Parquet and Arrow IPC tables in and out. Purely columnar: rows never become objects, ids stay Arrow arrays, and vectors
+//! become one row-major float32 matrix.
 
+#![forbid(unsafe_code)]
+
+mod bytes_source;
+mod columns;
+mod control;
+pub mod error;
+mod guard;
+mod ids;
+mod ipc_in;
+mod matrix;
+mod parquet_in;
+mod part;
+mod read;
+mod source;
+mod table;
+mod vector;
+
+pub use control::Control;
+pub use error::{Result, TableError, code};
+pub use read::{OnInvalid, ReadOptions, read_table, read_table_owned};
+pub use source::Source;
+pub use table::{Reject, SourceInfo, Table};

@@ -1,0 +1,17 @@
+//! Memory for the vectors, asked for politely: a size from a damaged file must be an error, not an abort.
+
+use crate::error::{Result, TableError, code};
+
+fn too_large(rows: usize, dim: usize) -> TableError {
+    TableError::new(
+        code::TOO_LARGE,
+        format!("{rows} vectors of {dim} dimensions ({:.1} GB) do not fit into memory", rows as f64 * dim as f64 * 4e-9),
+    )
+}
+
+/// `rows * dim` zeros. They come from the kernel as untouched pages, so nothing is written twice.
+pub(crate) fn zeros(rows: usize, dim: usize) -> Result<Vec<f32>> {
+    let len = rows.checked_mul(dim).ok_or_else(|| too_large(rows, dim))?;
+    Vec::<f32>::new().try_reserve_exact(len).map_err(|_| too_large(rows, dim))?;
+    Ok(vec![0.0; len])
+}

@@ -1,0 +1,57 @@
+//! Parquet files: metadata, and one row group at a time.
+
+pub(crate) mod fast;
+pub(crate) mod row_group;
+
+use std::sync::Arc;
+
+use arrow_schema::SchemaRef;
+use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions};
+
+use crate::bytes_source::ByteSource;
+use crate::error::{Result, TableError, code};
+use crate::guard::guard;
+
+/// An open Parquet file with its metadata read.
+pub(crate) struct ParquetFile {
+    pub name: Arc<str>,
+    pub source: ByteSource,
+    pub metadata: ArrowReaderMetadata,
+}
+
+impl ParquetFile {
+    pub fn open(name: Arc<str>, source: ByteSource) -> Result<ParquetFile> {
+        let metadata = guard(&name, || {
+            let load = |skip: bool| ArrowReaderMetadata::load(&source, ArrowReaderOptions::new().with_skip_arrow_metadata(skip));
+            // A broken Arrow schema hint is not worth failing for: Parquet's own schema decides.
+            load(false).or_else(|_| load(true)).map_err(|e| match TableError::corrupt(&name, e) {
+                error if error.code == code::CORRUPT_FILE => TableError {
+                    message: format!(
+                        "{name}: starts like Parquet but its footer cannot be read ({}); was the file truncated? write it again",
+                        error.source.as_ref().map(|s| s.to_string()).unwrap_or_default()
+                    ),
+                    ..error
+                },
+                error => error,
+            })
+        })?;
+        let file = ParquetFile { name, source, metadata };
+        for group in file.metadata.metadata().row_groups() {
+            if group.num_rows() < 0 {
+                return Err(TableError::new(
+                    code::CORRUPT_FILE,
+                    format!("{}: a row group has {} rows; write the file again", file.name, group.num_rows()),
+                ));
+            }
+        }
+        Ok(file)
+    }
+
+    pub fn schema(&self) -> &SchemaRef {
+        self.metadata.schema()
+    }
+
+    pub fn row_group_rows(&self) -> impl Iterator<Item = usize> + '_ {
+        self.metadata.metadata().row_groups().iter().map(|g| g.num_rows() as usize)
+    }
+}

@@ -1,0 +1,359 @@
+//! Reading a table: sources to parts, parts to one matrix, on as many threads as allowed.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+
+use arrow_array::{Array, ArrayRef};
+use arrow_schema::{DataType, Field, Schema};
+use bytes::Bytes;
+
+use crate::columns::Selection;
+use crate::control::{Control, check};
+use crate::error::{Result, TableError, code};
+use crate::guard::guard;
+use crate::ids;
+use crate::ipc_in::{self, IpcFile};
+use crate::matrix;
+use crate::parquet_in::ParquetFile;
+use crate::parquet_in::fast::FastColumn;
+use crate::part::{Done, Kind, Part};
+use crate::source::{self, Format, Input, Source};
+use crate::table::{SourceInfo, Table};
+use crate::vector::form::{Layout, VectorForm};
+use crate::vector::sink::RowNames;
+
+pub use crate::vector::sink::OnInvalid;
+
+/// How a table is read.
+#[derive(Debug, Clone)]
+pub struct ReadOptions {
+    pub id_col: String,
+    /// False: a table without `id_col` gets its row numbers, as int64 named "id".
+    pub id_required: bool,
+    pub vector_col: String,
+    /// Further columns to carry, in this order.
+    pub columns: Vec<String>,
+    pub on_invalid: OnInvalid,
+    pub threads: usize,
+    /// "queries" or "items", for messages.
+    pub side: &'static str,
+}
+
+impl Default for ReadOptions {
+    fn default() -> ReadOptions {
+        ReadOptions {
+            id_col: "id".into(),
+            id_required: false,
+            vector_col: "vector".into(),
+            columns: Vec::new(),
+            on_invalid: OnInvalid::Fail,
+            threads: 1,
+            side: "items",
+        }
+    }
+}
+
+/// Reads all of `sources` as one table, in their order.
+///
+/// Only the named columns are read. Errors: see `error::code`; row numbers in messages count from 0 within their file.
+pub fn read_table(sources: &[Source], options: &ReadOptions, control: &dyn Control) -> Result<Table> {
+    read_table_owned(sources.to_vec(), options, control)
+}
+
+/// `read_table` that takes its sources: a single `Source::Vectors` becomes the table's matrix without a copy.
+pub fn read_table_owned(sources: Vec<Source>, options: &ReadOptions, control: &dyn Control) -> Result<Table> {
+    check(control)?;
+    if let [Source::Vectors { .. }] = sources.as_slice() {
+        return read_matrix(sources, options, control);
+    }
+    let plan = Plan::new(sources, options)?;
+    plan.run(options, control)
+}
+
+/// The parts of a table, in order.
+struct Plan {
+    parts: Vec<Part>,
+    first: Option<(Arc<str>, Arc<Selection>)>,
+    sources: Vec<SourceInfo>,
+    global_row: u64,
+}
+
+impl Plan {
+    fn new(sources: Vec<Source>, options: &ReadOptions) -> Result<Plan> {
+        let mut plan = Plan { parts: Vec::new(), first: None, sources: Vec::new(), global_row: 0 };
+        let (mut buffers, mut matrices) = (0, 0);
+        for source in sources {
+            if let Source::Vectors { values, dim, ids } = source {
+                plan.add_matrix(matrices, values, dim, ids, options)?;
+                matrices += 1;
+            } else {
+                for input in source::inputs(&source, &mut buffers)? {
+                    plan.add_input(input, options)?;
+                }
+            }
+        }
+        Ok(plan)
+    }
+
+    fn select(&mut self, name: &Arc<str>, selection: Selection, side: &str) -> Result<Arc<Selection>> {
+        let selection = Arc::new(selection);
+        match &self.first {
+            Some((first_name, first)) => first.agree(first_name, &selection, name, side)?,
+            None => self.first = Some((name.clone(), selection.clone())),
+        }
+        Ok(selection)
+    }
+
+    fn push(&mut self, file: &Arc<str>, columns: &Arc<Selection>, kind: Kind, rows: usize, first_row: &mut u64) {
+        let part = Part { kind, file: file.clone(), columns: columns.clone(), rows, first_row: *first_row, global_row: self.global_row };
+        if rows > 0 {
+            self.parts.push(part);
+        }
+        *first_row += rows as u64;
+        self.global_row += rows as u64;
+    }
+
+    fn add_input(&mut self, input: Input, options: &ReadOptions) -> Result<()> {
+        let Input { name, format, source } = input;
+        let bytes = source.size();
+        let mut rows = 0;
+        if format == Format::Parquet {
+            let file = Arc::new(ParquetFile::open(name.clone(), source)?);
+            let columns = self.select(&name, Selection::of(file.schema(), &name, options)?, options.side)?;
+            let fast = FastColumn::of(&file, columns.vector);
+            for (group, n) in file.row_group_rows().enumerate() {
+                self.push(&name, &columns, Kind::RowGroup { file: file.clone(), group, fast }, n, &mut rows);
+            }
+        } else {
+            let file = Arc::new(IpcFile::open(name.clone(), source, format)?);
+            let columns = self.select(&name, Selection::of(&file.schema, &name, options)?, options.side)?;
+            for (index, n) in file.batch_rows().enumerate() {
+                self.push(&name, &columns, Kind::Batch { file: file.clone(), index }, n, &mut rows);
+            }
+        }
+        self.sources.push(SourceInfo { name: name.to_string(), format: format.name(), rows, bytes });
+        Ok(())
+    }
+
+    fn add_matrix(&mut self, index: usize, values: Vec<f32>, dim: usize, ids: Option<Bytes>, options: &ReadOptions) -> Result<()> {
+        let name: Arc<str> = format!("matrix {index}").into();
+        let rows = matrix_rows(&name, &values, dim, options)?;
+        let (selection, ids) = matrix_ids(&name, rows, dim, ids, options)?;
+        let columns = self.select(&name, selection, options.side)?;
+        let bytes = values.len() as u64 * 4;
+        self.push(&name, &columns, Kind::Matrix { values: Arc::new(values), ids }, rows, &mut 0);
+        self.sources.push(SourceInfo { name: name.to_string(), format: "vectors", rows: rows as u64, bytes });
+        Ok(())
+    }
+
+    /// The dimension: what the type fixes, or else the length of the first vector there is; 0 if there is none.
+    fn dim(&self) -> Result<usize> {
+        if let Some(dim) = self.parts.iter().find_map(|p| p.columns.form.fixed_dim()) {
+            return Ok(dim);
+        }
+        for part in &self.parts {
+            if let Some(dim) = part.first_dim()? {
+                return Ok(dim);
+            }
+        }
+        Ok(self.first.as_ref().and_then(|(_, columns)| columns.form.fixed_dim()).unwrap_or(0))
+    }
+
+    fn run(self, options: &ReadOptions, control: &dyn Control) -> Result<Table> {
+        let dim = self.dim()?;
+        let total: usize = self.parts.iter().map(|p| p.rows).sum();
+        control.set_total(total as u64);
+        let mut vectors = matrix::zeros(total, dim)?;
+        let done = self.read_parts(&mut vectors, dim, options, control)?;
+
+        let (mut num_rows, mut start) = (0, 0);
+        let (mut ids, mut columns, mut rejects) = (Vec::new(), Vec::new(), Vec::new());
+        for (part, done) in self.parts.iter().zip(done) {
+            if num_rows != start {
+                vectors.copy_within(start * dim..(start + done.kept) * dim, num_rows * dim);
+            }
+            num_rows += done.kept;
+            start += part.rows;
+            for (chunk, batch) in done.ids.into_iter().zip(done.columns) {
+                if !chunk.is_empty() {
+                    ids.push(chunk);
+                    columns.push(batch);
+                }
+            }
+            rejects.extend(done.rejects);
+        }
+        vectors.truncate(num_rows * dim);
+        let first = self.first.map(|(_, columns)| columns);
+        let id_field = first.as_ref().and_then(|c| c.id_field.clone());
+        let columns_schema = first.map_or_else(|| Arc::new(Schema::empty()), |c| c.carried_schema.clone());
+        let bytes = self.sources.iter().map(|s| s.bytes).sum();
+        Ok(Table {
+            num_rows,
+            dim,
+            vectors,
+            generated_ids: id_field.is_none(),
+            id_field: id_field.unwrap_or_else(row_number_field),
+            ids,
+            columns_schema,
+            columns,
+            rejects,
+            sources: self.sources,
+            bytes,
+        })
+    }
+
+    /// Reads every part into its region of `vectors`. Of several failures, the one of the first part in order is reported,
+    /// whatever the number of threads.
+    fn read_parts(&self, vectors: &mut [f32], dim: usize, options: &ReadOptions, control: &dyn Control) -> Result<Vec<Done>> {
+        let mut rest = vectors;
+        let mut regions = Vec::with_capacity(self.parts.len());
+        for part in &self.parts {
+            let (region, tail) = std::mem::take(&mut rest).split_at_mut(part.rows * dim);
+            regions.push(Mutex::new(Some(region)));
+            rest = tail;
+        }
+        let results: Vec<Mutex<Option<Result<Done>>>> = self.parts.iter().map(|_| Mutex::new(None)).collect();
+        let (next, failed) = (AtomicUsize::new(0), AtomicUsize::new(usize::MAX));
+        let work = || {
+            loop {
+                let i = next.fetch_add(1, Ordering::Relaxed);
+                // Parts behind a failure need not be read; those before it must, as one of them may fail too.
+                if i >= self.parts.len() || i > failed.load(Ordering::Relaxed) {
+                    return;
+                }
+                let Some(region) = lock(&regions[i]).take() else { return };
+                let part = &self.parts[i];
+                let names = RowNames {
+                    side: options.side,
+                    file: &part.file,
+                    id_column: &options.id_col,
+                    vector_column: &options.vector_col,
+                    on_invalid: options.on_invalid,
+                };
+                let result = part.read(names, dim, region, control);
+                if result.is_err() {
+                    failed.fetch_min(i, Ordering::Relaxed);
+                }
+                *lock(&results[i]) = Some(result);
+            }
+        };
+        let threads = options.threads.clamp(1, self.parts.len().max(1));
+        std::thread::scope(|scope| {
+            for _ in 1..threads {
+                scope.spawn(work);
+            }
+            work();
+        });
+        let mut done = Vec::with_capacity(results.len());
+        for result in results {
+            match result.into_inner().unwrap_or_else(|e| e.into_inner()) {
+                Some(result) => done.push(result?),
+                None => return Err(TableError::internal("a part was not read")),
+            }
+        }
+        Ok(done)
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(|e| e.into_inner())
+}
+
+fn row_number_field() -> Field {
+    Field::new("id", DataType::Int64, false)
+}
+
+fn matrix_rows(name: &str, values: &[f32], dim: usize, options: &ReadOptions) -> Result<usize> {
+    if dim == 0 && values.is_empty() {
+        return Ok(0);
+    }
+    if dim == 0 || values.len() % dim != 0 {
+        return Err(TableError::new(
+            code::RAGGED_VECTOR,
+            format!("{} {name}: {} numbers are not a whole number of vectors of {dim} dimensions", options.side, values.len()),
+        ));
+    }
+    Ok(values.len() / dim)
+}
+
+/// The columns of a matrix: its vectors, and the ids given with it.
+fn matrix_ids(name: &str, rows: usize, dim: usize, ids: Option<Bytes>, options: &ReadOptions) -> Result<(Selection, Option<ArrayRef>)> {
+    let form = VectorForm { layout: Layout::Fixed(dim), element: "float32" };
+    if let Some(column) = options.columns.first() {
+        return Err(TableError::new(
+            code::COLUMN_NOT_FOUND,
+            format!("{} {name}: there is no column \"{column}\"; a matrix has ids and vectors only, give a table instead", options.side),
+        ));
+    }
+    let mut selection =
+        Selection { id: None, vector: 1, form, carried: Vec::new(), id_field: None, carried_schema: Arc::new(Schema::empty()) };
+    let Some(bytes) = ids else { return Ok((selection, None)) };
+    let (schema, batches) = ipc_in::read_all(&format!("{name}, ids"), &bytes)?;
+    if schema.fields().len() != 1 {
+        let text = format!("{} {name}: the ids are a table of {} columns; give one of exactly one", options.side, schema.fields().len());
+        return Err(TableError::new(code::COLUMN_TYPE, text));
+    }
+    let field = schema.field(0);
+    let data_type = ids::id_type(field.data_type()).ok_or_else(|| {
+        let text = format!("{} {name}: the ids have type {}; accepted: {}", options.side, field.data_type(), ids::ACCEPTED);
+        TableError::new(code::COLUMN_TYPE, text)
+    })?;
+    let chunks = batches.iter().map(|b| ids::decode(b.column(0), &data_type)).collect::<Result<Vec<_>>>()?;
+    let found: usize = chunks.iter().map(|c| c.len()).sum();
+    if found != rows {
+        let text = format!("{} {name}: {found} ids for {rows} vectors; give one id for each vector", options.side);
+        return Err(TableError::new(code::SCHEMA_MISMATCH, text));
+    }
+    let chunks: Vec<&dyn Array> = chunks.iter().map(|c| c.as_ref()).collect();
+    let ids = match chunks.len() {
+        0 => arrow_array::new_empty_array(&data_type),
+        _ => arrow_select::concat::concat(&chunks)
+            .map_err(|e| TableError::new(code::TOO_LARGE, format!("{name}: the ids do not fit into one column: {e}")))?,
+    };
+    selection.id = Some(0);
+    selection.id_field = Some(ids::id_field(field, data_type));
+    Ok((selection, Some(ids)))
+}
+
+/// A single matrix, checked where it lies.
+fn read_matrix(sources: Vec<Source>, options: &ReadOptions, control: &dyn Control) -> Result<Table> {
+    let [Source::Vectors { values, dim, ids }]: [Source; 1] = sources.try_into().map_err(|_| TableError::internal("one matrix"))? else {
+        return Err(TableError::internal("one matrix"));
+    };
+    let name = "matrix 0";
+    let rows = matrix_rows(name, &values, dim, options)?;
+    let finite = values.chunks(1 << 20).try_fold(true, |finite, chunk| {
+        check(control)?;
+        Ok::<_, TableError>(finite && crate::vector::element::all_finite(chunk))
+    })?;
+    let bytes = values.len() as u64 * 4;
+    let has_null_id = |ids: &Option<ArrayRef>| ids.as_ref().is_some_and(|i| i.null_count() > 0);
+    let (selection, array) = guard(name, || matrix_ids(name, rows, dim, ids.clone(), options))?;
+    if !finite || has_null_id(&array) {
+        return Plan::new(vec![Source::Vectors { values, dim, ids }], options)?.run(options, control);
+    }
+    control.set_total(rows as u64);
+    control.advance(rows as u64);
+    let generated_ids = selection.id_field.is_none();
+    let chunks = match array {
+        _ if rows == 0 => Vec::new(),
+        Some(ids) => vec![ids],
+        None => vec![Arc::new(arrow_array::Int64Array::from_iter_values(0..rows as i64)) as ArrayRef],
+    };
+    let row_count = arrow_array::RecordBatchOptions::new().with_row_count(Some(rows));
+    let empty = arrow_array::RecordBatch::try_new_with_options(selection.carried_schema.clone(), Vec::new(), &row_count)
+        .map_err(|e| TableError::internal(e.to_string()))?;
+    Ok(Table {
+        num_rows: rows,
+        dim,
+        vectors: values,
+        id_field: selection.id_field.unwrap_or_else(row_number_field),
+        columns: chunks.iter().map(|_| empty.clone()).collect(),
+        ids: chunks,
+        generated_ids,
+        columns_schema: selection.carried_schema,
+        rejects: Vec::new(),
+        sources: vec![SourceInfo { name: name.into(), format: "vectors", rows: rows as u64, bytes }],
+        bytes,
+    })
+}
