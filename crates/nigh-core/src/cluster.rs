@@ -2,7 +2,8 @@
 
 use crate::control::{Control, Result};
 use crate::exact::{Precision, exact_search};
-use crate::items::{Items, Queries};
+use crate::items::Items;
+use crate::queries::Queries;
 use crate::neighbors::Neighbors;
 
 /// Items partitioned into lists around centroids.

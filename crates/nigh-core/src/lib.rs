@@ -3,14 +3,23 @@
 
 pub mod cluster;
 pub mod control;
+mod distinct;
 pub mod exact;
 pub mod items;
+mod kernel;
+mod memory;
 pub mod metric;
 pub mod neighbors;
+mod parallel;
+mod queries;
+mod rescore;
+mod space;
 
 pub use cluster::Clusters;
 pub use control::{Control, Error, Result};
 pub use exact::{Precision, exact_search};
-pub use items::{Items, Queries};
+pub use items::Items;
+pub use kernel::Level;
 pub use metric::Metric;
 pub use neighbors::{Neighbors, recall};
+pub use queries::{Queries, pair_distances};

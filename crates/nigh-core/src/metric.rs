@@ -1,5 +1,7 @@
 //! Metrics and their true distances.
 
+use crate::parallel::for_each_level;
+
 /// How near two vectors are; smaller is nearer for every one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Metric {
@@ -23,60 +25,76 @@ impl Metric {
 }
 
 /// Lanes of the f64 accumulators. Fixed, so that every CPU level adds in the same order and gives the same bits.
-const LANES: usize = 8;
+const LANES: usize = 16;
 
-fn reduce(acc: [f64; LANES]) -> f64 {
-    ((acc[0] + acc[4]) + (acc[2] + acc[6])) + ((acc[1] + acc[5]) + (acc[3] + acc[7]))
-}
-
-/// Inner product in f64. Products of two f32 are exact in f64, so fused and unfused code agree bit for bit.
+/// Sums `term(i)` for i < n in f64, each lane by itself.
 #[inline(always)]
-pub(crate) fn dot_f64(a: &[f32], b: &[f32]) -> f64 {
+fn sum_lanes(n: usize, term: impl Fn(usize) -> f64) -> f64 {
     let mut acc = [0f64; LANES];
-    let (ac, bc) = (a.chunks_exact(LANES), b.chunks_exact(LANES));
-    let (ar, br) = (ac.remainder(), bc.remainder());
-    for (x, y) in ac.zip(bc) {
+    let whole = n / LANES * LANES;
+    let mut i = 0;
+    while i < whole {
         for l in 0..LANES {
-            acc[l] += x[l] as f64 * y[l] as f64;
+            acc[l] += term(i + l);
         }
+        i += LANES;
     }
-    for l in 0..ar.len() {
-        acc[l] += ar[l] as f64 * br[l] as f64;
+    for l in 0..n - whole {
+        acc[l] += term(whole + l);
     }
-    reduce(acc)
+    let mut width = LANES / 2;
+    while width > 0 {
+        for l in 0..width {
+            acc[l] += acc[l + width];
+        }
+        width /= 2;
+    }
+    acc[0]
 }
 
-/// Squared Euclidean distance by direct difference (taken in f64, so nothing is lost before squaring).
 #[inline(always)]
-pub(crate) fn squared_l2_f64(a: &[f32], b: &[f32]) -> f64 {
-    let mut acc = [0f64; LANES];
-    let (ac, bc) = (a.chunks_exact(LANES), b.chunks_exact(LANES));
-    let (ar, br) = (ac.remainder(), bc.remainder());
-    for (x, y) in ac.zip(bc) {
-        for l in 0..LANES {
-            let d = (x[l] - y[l]) as f64;
-            acc[l] += d * d;
-        }
-    }
-    for l in 0..ar.len() {
-        let d = (ar[l] - br[l]) as f64;
-        acc[l] += d * d;
-    }
-    reduce(acc)
+fn dot_body(a: &[f32], b: &[f32]) -> f64 {
+    let n = a.len().min(b.len());
+    let (a, b) = (&a[..n], &b[..n]);
+    sum_lanes(n, |i| a[i] as f64 * b[i] as f64)
 }
 
-/// The distance a caller sees, from the raw vectors and their squared norms (used by cosine alone).
 #[inline(always)]
+fn squared_l2_body(a: &[f32], b: &[f32]) -> f64 {
+    let n = a.len().min(b.len());
+    let (a, b) = (&a[..n], &b[..n]);
+    sum_lanes(n, |i| {
+        let d = a[i] as f64 - b[i] as f64;
+        d * d
+    })
+}
+
+for_each_level! {
+    /// Inner product in f64.
+    pub(crate) fn dot(a: &[f32], b: &[f32]) -> f64 = dot_body;
+}
+
+for_each_level! {
+    /// Squared Euclidean distance by direct difference, in f64: nothing is lost before squaring.
+    pub(crate) fn squared_l2(a: &[f32], b: &[f32]) -> f64 = squared_l2_body;
+}
+
+pub(crate) fn squared_norm(a: &[f32]) -> f64 {
+    dot(a, a)
+}
+
+/// The distance a caller sees, from the raw vectors and their squared norms (which cosine alone uses). Every search ranks by
+/// this number and then by row, so all of them agree.
 pub(crate) fn distance(metric: Metric, q: &[f32], x: &[f32], q_norm2: f64, x_norm2: f64) -> f32 {
     match metric {
-        Metric::L2 => squared_l2_f64(q, x).sqrt() as f32,
-        Metric::Dot => (1.0 - dot_f64(q, x)) as f32,
+        Metric::L2 => squared_l2(q, x).sqrt() as f32,
+        Metric::Dot => (1.0 - dot(q, x)) as f32,
         Metric::Cosine => {
             if q_norm2 == 0.0 || x_norm2 == 0.0 {
                 return 1.0;
             }
             // Rounding leaves parallel vectors within some 1e-16 of 0: call that 0, so that scaled copies are ties.
-            let d = 1.0 - dot_f64(q, x) / (q_norm2 * x_norm2).sqrt();
+            let d = 1.0 - dot(q, x) / (q_norm2 * x_norm2).sqrt();
             if d < 1e-14 { 0.0 } else { d as f32 }
         }
     }

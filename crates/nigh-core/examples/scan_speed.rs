@@ -1,0 +1,28 @@
+//! Queries a second of exact search: `scan_speed FILE.f32 DIM K NUM_QUERIES [THREADS]`, FILE being raw little-endian rows.
+
+use nigh_core::{Items, Level, Metric, Precision, Queries, exact_search};
+use std::time::Instant;
+
+fn main() {
+    let args: Vec<String> = std::env::args().collect();
+    let number = |i: usize| args[i].parse::<usize>().expect("a number");
+    let (dim, k, num_queries) = (number(2), number(3), number(4));
+    let threads = args.get(5).map_or(1, |a| a.parse().expect("a number"));
+    let bytes = std::fs::read(&args[1]).expect("the file");
+    let vectors: Vec<f32> = bytes.chunks_exact(4).map(|b| f32::from_le_bytes(b.try_into().unwrap())).collect();
+    drop(bytes);
+    let n = vectors.len() / dim;
+    let start = Instant::now();
+    let items = Items::new(vectors, dim, Metric::L2, threads, &()).unwrap();
+    println!("{:?}: {n} x {dim}, prepared in {:.2} s", Level::current(), start.elapsed().as_secs_f64());
+    let rows: Vec<u32> = (0..num_queries).map(|i| (i * (n / num_queries)) as u32).collect();
+    for precision in [Precision::F32, Precision::Int8, Precision::F32, Precision::Int8] {
+        let start = Instant::now();
+        let queries = Queries::Items { rows: Some(&rows), include_self: false };
+        let found = exact_search(&items, queries, k, precision, None, threads, &()).unwrap();
+        let s = start.elapsed().as_secs_f64();
+        let macs = num_queries as f64 * n as f64 * dim as f64;
+        let sum: f64 = found.distances.iter().map(|&d| d as f64).sum();
+        println!("{precision:?}: {:.0} queries/s, {:.0} GMAC/s (sum {sum:.6})", num_queries as f64 / s, macs / s / 1e9);
+    }
+}

@@ -1,0 +1,109 @@
+//! Exact duplicates: many equal vectors break graphs, lists and bounds, so that only the first of each is searched, and the
+//! others take its place in the result.
+
+use rayon::prelude::*;
+
+/// Rows grouped by equal vectors. A distinct number counts the groups by their first row, so it orders as first rows do.
+pub(crate) struct Distinct {
+    /// Distinct number of each row.
+    pub of_row: Vec<u32>,
+    /// Rows of distinct number `i`, ascending: `rows[offsets[i]..offsets[i + 1]]`.
+    pub offsets: Vec<u32>,
+    pub rows: Vec<u32>,
+}
+
+impl Distinct {
+    pub fn members(&self, distinct: u32) -> &[u32] {
+        &self.rows[self.offsets[distinct as usize] as usize..self.offsets[distinct as usize + 1] as usize]
+    }
+
+    /// Groups the rows of `vectors` and keeps only the first of each group in it. None where no two rows are equal.
+    pub fn collapse(vectors: &mut Vec<f32>, dim: usize) -> Option<Distinct> {
+        let num_rows = vectors.len() / dim;
+        let hashes: Vec<u64> = vectors.par_chunks_exact(dim).map(hash).collect();
+        // Open addressing over row numbers + 1; a row goes to the slot of the first equal row.
+        let mask = (num_rows * 2).next_power_of_two() - 1;
+        let mut table = vec![0u32; mask + 1];
+        let mut firsts: Vec<u32> = Vec::new();
+        let mut of_row = vec![0u32; num_rows];
+        for row in 0..num_rows {
+            let mut at = hashes[row] as usize & mask;
+            of_row[row] = loop {
+                let seen = table[at];
+                if seen == 0 {
+                    table[at] = firsts.len() as u32 + 1;
+                    firsts.push(row as u32);
+                    break firsts.len() as u32 - 1;
+                }
+                let first = firsts[seen as usize - 1] as usize;
+                if hashes[first] == hashes[row] && vectors[first * dim..][..dim] == vectors[row * dim..][..dim] {
+                    break seen - 1;
+                }
+                at = (at + 1) & mask;
+            };
+        }
+        if firsts.len() == num_rows {
+            return None;
+        }
+        for (to, &from) in firsts.iter().enumerate() {
+            if to != from as usize {
+                vectors.copy_within(from as usize * dim..(from as usize + 1) * dim, to * dim);
+            }
+        }
+        vectors.truncate(firsts.len() * dim);
+        let mut offsets = vec![0u32; firsts.len() + 1];
+        for &d in &of_row {
+            offsets[d as usize + 1] += 1;
+        }
+        for i in 0..firsts.len() {
+            offsets[i + 1] += offsets[i];
+        }
+        let (mut next, mut rows) = (offsets.clone(), vec![0u32; num_rows]);
+        for (row, &d) in of_row.iter().enumerate() {
+            rows[next[d as usize] as usize] = row as u32;
+            next[d as usize] += 1;
+        }
+        Some(Distinct { of_row, offsets, rows })
+    }
+}
+
+/// Multiply and fold, four words at a time. Equal rows (no -0.0 and NaN here) have equal bits.
+fn hash(row: &[f32]) -> u64 {
+    let mut state = [0x9e37_79b9_7f4a_7c15u64, 0xbf58_476d_1ce4_e5b9, 0x94d0_49bb_1331_11eb, row.len() as u64];
+    let pairs = row.chunks_exact(2);
+    let last = pairs.remainder().first().map_or(0, |x| x.to_bits() as u64);
+    for (i, pair) in pairs.enumerate() {
+        let word = pair[0].to_bits() as u64 | (pair[1].to_bits() as u64) << 32;
+        let wide = (state[i & 3] ^ word) as u128 * 0xa076_1d64_78bd_642f_u128;
+        state[i & 3] = (wide as u64) ^ (wide >> 64) as u64;
+    }
+    let mut h = last;
+    for s in state {
+        let wide = (h ^ s) as u128 * 0xe703_7ed1_a0b4_28db_u128;
+        h = (wide as u64) ^ (wide >> 64) as u64;
+    }
+    h
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn groups_equal_rows_by_their_first() {
+        let mut vectors = vec![1., 2., 3., 4., 1., 2., 5., 6., 3., 4., 1., 2.];
+        let distinct = Distinct::collapse(&mut vectors, 2).expect("there are duplicates");
+        assert_eq!(vectors, [1., 2., 3., 4., 5., 6.]);
+        assert_eq!(distinct.of_row, [0, 1, 0, 2, 1, 0]);
+        assert_eq!(distinct.members(0), [0, 2, 5]);
+        assert_eq!(distinct.members(1), [1, 4]);
+        assert_eq!(distinct.members(2), [3]);
+    }
+
+    #[test]
+    fn leaves_distinct_rows_alone() {
+        let mut vectors = vec![1., 2., 2., 1.];
+        assert!(Distinct::collapse(&mut vectors, 2).is_none());
+        assert_eq!(vectors, [1., 2., 2., 1.]);
+    }
+}

@@ -1,0 +1,176 @@
+//! Exact search against a plain float64 comparison with every item.
+
+use super::*;
+use crate::metric::{Metric, distance, squared_norm};
+use proptest::prelude::*;
+
+/// The definition: every distance, sorted by (distance, row).
+fn oracle(vectors: &[f32], dim: usize, metric: Metric, q: &[f32], skip: Option<usize>, k: usize) -> Vec<(f32, u32)> {
+    let mut all: Vec<(f32, u32)> = (0..vectors.len() / dim)
+        .filter(|&row| Some(row) != skip)
+        .map(|row| {
+            let x = &vectors[row * dim..][..dim];
+            (distance(metric, q, x, squared_norm(q), squared_norm(x)), row as u32)
+        })
+        .collect();
+    all.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
+    all.truncate(k);
+    all
+}
+
+fn results(n: &Neighbors, q: usize) -> Vec<(f32, u32)> {
+    let (rows, distances) = n.of(q);
+    distances.iter().copied().zip(rows.iter().copied()).collect()
+}
+
+/// Small deterministic generator.
+struct Rng(u64);
+impl Rng {
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+    fn uniform(&mut self) -> f32 {
+        (self.next() >> 40) as f32 / (1u64 << 24) as f32
+    }
+    fn normal(&mut self) -> f32 {
+        (0..12).map(|_| self.uniform()).sum::<f32>() - 6.0
+    }
+}
+
+/// Kinds of tables that break careless searches.
+fn table(kind: u8, n: usize, dim: usize, rng: &mut Rng) -> Vec<f32> {
+    let mut v: Vec<f32> = match kind {
+        0 => (0..n * dim).map(|_| rng.normal()).collect(),
+        // Whole numbers of a byte: int8 is exact, and ties abound.
+        1 => (0..n * dim).map(|_| (rng.next() % 256) as f32).collect(),
+        // Few values: mostly duplicates.
+        2 => (0..n * dim).map(|_| (rng.next() % 2) as f32).collect(),
+        // Far from the origin, near one another.
+        3 => (0..n * dim).map(|_| 10_000.0 + 1e-2 * rng.normal()).collect(),
+        // Norms from tiny to huge.
+        4 => {
+            let mut v = Vec::new();
+            for _ in 0..n {
+                let size = 10f32.powf(rng.uniform() * 30.0 - 15.0);
+                v.extend((0..dim).map(|_| size * rng.normal()));
+            }
+            v
+        }
+        // A few far outliers.
+        5 => (0..n * dim).map(|_| if rng.next() % 97 == 0 { 1e4 * rng.normal() } else { rng.normal() }).collect(),
+        // Near the largest float.
+        _ => (0..n * dim).map(|_| 1e37 * rng.normal()).collect(),
+    };
+    // Zero vectors and copies.
+    for row in 0..n {
+        match rng.next() % 10 {
+            0 => v[row * dim..][..dim].fill(0.0),
+            1 => v.copy_within(0..dim, row * dim),
+            _ => {}
+        }
+    }
+    v
+}
+
+fn check_all(kind: u8, n: usize, dim: usize, k: usize, metric: Metric, seed: u64, threads: usize) {
+    let mut rng = Rng(seed);
+    let vectors = table(kind, n, dim, &mut rng);
+    let queries = table(if seed % 3 == 0 { 0 } else { kind }, 9, dim, &mut rng);
+    let items = Items::new(vectors.clone(), dim, metric, threads, &()).unwrap();
+    for precision in [Precision::F32, Precision::Int8] {
+        let found = exact_search(
+            &items,
+            Queries::Vectors { vectors: &queries, rows: None },
+            k,
+            precision,
+            None,
+            threads,
+            &(),
+        );
+        let found = found.unwrap();
+        for q in 0..9 {
+            let expected = oracle(&vectors, dim, metric, &queries[q * dim..][..dim], None, k);
+            assert_eq!(results(&found, q), expected, "{metric:?} {precision:?} kind {kind} query {q}");
+        }
+        for include_self in [false, true] {
+            let queries = Queries::Items { rows: None, include_self };
+            let found = exact_search(&items, queries, k, precision, None, threads, &()).unwrap();
+            for row in (0..n).step_by(7) {
+                let q = &vectors[row * dim..][..dim];
+                let expected = oracle(&vectors, dim, metric, q, (!include_self).then_some(row), k);
+                assert_eq!(results(&found, row), expected, "{metric:?} {precision:?} kind {kind} row {row}");
+            }
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 160, ..ProptestConfig::default() })]
+    #[test]
+    fn exact_is_exact(
+        kind in 0u8..7,
+        n in 1usize..400,
+        dim in prop_oneof![1usize..20, 20usize..140, Just(768)],
+        k in prop_oneof![1usize..20, Just(100)],
+        metric in prop_oneof![Just(Metric::L2), Just(Metric::Cosine), Just(Metric::Dot)],
+        seed in any::<u64>(),
+        threads in 1usize..3,
+    ) {
+        check_all(kind, n, dim, k, metric, seed, threads);
+    }
+}
+
+#[test]
+fn wide_rows() {
+    check_all(0, 200, 4096, 10, Metric::L2, 1, 2);
+    check_all(1, 200, 4096, 10, Metric::L2, 2, 2);
+    check_all(0, 200, 4095, 10, Metric::Cosine, 3, 1);
+}
+
+#[test]
+fn near_duplicates_of_large_norm() {
+    let vectors = vec![7071.0f32, 7071.0, 7071.001, 7071.0, 7070.0, 7071.0];
+    let items = Items::new(vectors, 2, Metric::L2, 1, &()).unwrap();
+    let found =
+        exact_search(&items, Queries::Items { rows: None, include_self: false }, 2, Precision::Int8, None, 1, &()).unwrap();
+    let true_distance = 7071.001f32 as f64 - 7071.0;
+    assert!((found.of(0).1[0] as f64 - true_distance).abs() < 1e-4 * true_distance);
+}
+
+#[test]
+fn max_distance_shortens() {
+    let items = Items::new(vec![0.0, 1.0, 2.0, 3.0], 1, Metric::L2, 1, &()).unwrap();
+    let queries = Queries::Items { rows: None, include_self: false };
+    let found = exact_search(&items, queries, 3, Precision::F32, Some(1.0), 1, &()).unwrap();
+    assert_eq!(found.counts, [1, 2, 2, 1]);
+    assert_eq!(results(&found, 1), [(1.0, 0), (1.0, 2)]);
+}
+
+#[test]
+fn nothing_to_search() {
+    let items = Items::new(vec![], 0, Metric::L2, 1, &()).unwrap();
+    let found = exact_search(&items, Queries::Vectors { vectors: &[], rows: None }, 3, Precision::F32, None, 1, &());
+    assert_eq!(found.unwrap().num_queries(), 0);
+    let items = Items::new(vec![], 4, Metric::L2, 1, &()).unwrap();
+    let vectors = [1.0, 2.0, 3.0, 4.0];
+    let found = exact_search(&items, Queries::Vectors { vectors: &vectors, rows: None }, 3, Precision::F32, None, 1, &());
+    assert_eq!(found.unwrap().counts, [0]);
+}
+
+#[test]
+fn cancelled() {
+    struct Cancelled;
+    impl Control for Cancelled {
+        fn cancelled(&self) -> bool {
+            true
+        }
+    }
+    let items = Items::new(vec![0.5; 10], 1, Metric::L2, 1, &()).unwrap();
+    let queries = Queries::Items { rows: None, include_self: false };
+    let found = exact_search(&items, queries, 3, Precision::F32, None, 1, &Cancelled);
+    assert_eq!(found.unwrap_err(), crate::Error::Cancelled);
+}

@@ -1,0 +1,78 @@
+//! Rows packed for the kernels: panels of 48 rows, so that one step of the inner loop reads one line of each.
+
+use crate::memory::Aligned;
+
+/// Rows in a panel: three AVX-512 registers of f32, or of four int8.
+pub const PANEL: usize = 48;
+
+/// One panel of rows, as a scan reads it. `T` is the type of an element, `B` of a bias.
+///
+/// f32: data is `[dim][PANEL]`, bias `-inf` beyond `num_rows`. int8: data is `[word][PANEL][4]`, four dimensions a word, bias
+/// `i32::MIN` beyond `num_rows`; the bias also takes back the offset of the queries, which come as `code + 128`, so it holds
+/// `-128 * sum(codes)`.
+#[derive(Clone, Copy)]
+pub(crate) struct Panel<'a, T, B> {
+    pub data: &'a [T],
+    pub bias: &'a [B],
+    /// Rows that are not padding, 1 to PANEL.
+    pub num_rows: usize,
+    /// The number of its first row.
+    pub first_row: u32,
+}
+
+/// int8 rows in panels, one after the other.
+pub(crate) struct PanelsI8 {
+    pub words: usize,
+    pub data: Aligned<i8>,
+    pub bias: Vec<i32>,
+}
+
+pub(crate) fn num_panels(num_rows: usize) -> usize {
+    num_rows.div_ceil(PANEL)
+}
+
+impl PanelsI8 {
+    /// Room for `num_panels` panels, all padding.
+    pub fn new(num_panels: usize, dim: usize) -> PanelsI8 {
+        let (padded, words) = (num_panels * PANEL, dim.div_ceil(4));
+        PanelsI8 { words, data: Aligned::zeroed(padded * words * 4), bias: vec![i32::MIN; padded] }
+    }
+
+    #[inline(always)]
+    pub fn panel(&self, panel: usize, num_rows: usize, first_row: u32) -> Panel<'_, i8, i32> {
+        let bytes = PANEL * self.words * 4;
+        Panel {
+            data: &self.data[panel * bytes..][..bytes],
+            bias: &self.bias[panel * PANEL..][..PANEL],
+            num_rows,
+            first_row,
+        }
+    }
+}
+
+/// Writes one row into its place of a panel's data (`panel_data` is one panel).
+#[inline(always)]
+pub(crate) fn pack_f32(panel_data: &mut [f32], lane: usize, row: &[f32]) {
+    for (i, &x) in row.iter().enumerate() {
+        panel_data[i * PANEL + lane] = x;
+    }
+}
+
+/// Writes one row of codes into its place of a panel's data; `codes` has a multiple of 4 entries.
+#[inline(always)]
+pub(crate) fn pack_i8(panel_data: &mut [i8], lane: usize, codes: &[i8]) {
+    for (w, four) in codes.chunks_exact(4).enumerate() {
+        panel_data[(w * PANEL + lane) * 4..][..4].copy_from_slice(four);
+    }
+}
+
+/// The bias of a row of codes: takes back the queries' offset and, for l2, half of the squared norm (rounded up).
+#[inline(always)]
+pub(crate) fn bias_i8(codes: &[i8], l2: bool) -> i32 {
+    let (mut sum, mut norm2) = (0i32, 0i32);
+    for &c in codes {
+        sum += c as i32;
+        norm2 += c as i32 * c as i32;
+    }
+    -128 * sum - if l2 { (norm2 + 1) / 2 } else { 0 }
+}

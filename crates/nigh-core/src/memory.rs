@@ -1,0 +1,59 @@
+//! Memory for panels: aligned to a cache line, and to huge pages where it is large.
+
+use std::alloc::{Layout, alloc_zeroed, dealloc, handle_alloc_error};
+use std::ops::{Deref, DerefMut};
+
+const LINE: usize = 64;
+
+/// A fixed array of zero-initialised plain numbers, aligned to 64 bytes (2 MiB from 4 MiB on, so that the system can back it
+/// with huge pages).
+pub(crate) struct Aligned<T: Copy> {
+    data: *mut T,
+    len: usize,
+}
+
+// SAFETY: it owns its memory, as a boxed slice does.
+unsafe impl<T: Copy + Send> Send for Aligned<T> {}
+// SAFETY: as above; shared access gives shared slices only.
+unsafe impl<T: Copy + Sync> Sync for Aligned<T> {}
+
+impl<T: Copy> Aligned<T> {
+    fn layout(len: usize) -> Layout {
+        let bytes = len * size_of::<T>();
+        let align = if bytes >= 4 << 20 { 2 << 20 } else { LINE };
+        Layout::from_size_align(bytes.max(1), align).expect("a size below isize::MAX")
+    }
+
+    /// `len` zeros; T is a number type, for which all-zero bytes are valid.
+    pub fn zeroed(len: usize) -> Aligned<T> {
+        let layout = Self::layout(len);
+        // SAFETY: the layout's size is not zero.
+        let data = unsafe { alloc_zeroed(layout) } as *mut T;
+        if data.is_null() {
+            handle_alloc_error(layout);
+        }
+        Aligned { data, len }
+    }
+}
+
+impl<T: Copy> Drop for Aligned<T> {
+    fn drop(&mut self) {
+        // SAFETY: allocated in `zeroed` with the same layout.
+        unsafe { dealloc(self.data as *mut u8, Self::layout(self.len)) }
+    }
+}
+
+impl<T: Copy> Deref for Aligned<T> {
+    type Target = [T];
+    fn deref(&self) -> &[T] {
+        // SAFETY: `len` initialised values that this owns.
+        unsafe { std::slice::from_raw_parts(self.data, self.len) }
+    }
+}
+
+impl<T: Copy> DerefMut for Aligned<T> {
+    fn deref_mut(&mut self) -> &mut [T] {
+        // SAFETY: as in `deref`, and `self` is borrowed mutably.
+        unsafe { std::slice::from_raw_parts_mut(self.data, self.len) }
+    }
+}

@@ -1,0 +1,225 @@
+//! The space that scans compute in: vectors scaled (l2, dot) or normalised (cosine), and centred or coded there. Final
+//! distances never come from it, so its rounding costs candidates, not answers.
+
+use crate::metric::Metric;
+use crate::parallel::for_each_level;
+use rayon::prelude::*;
+
+/// Uniform int8 codes: `code = round((y - center) / step)`, kept within -128..=127.
+#[derive(Clone)]
+pub(crate) struct Quantizer {
+    pub center: Vec<f32>,
+    pub step: f32,
+}
+
+pub(crate) struct Space {
+    pub metric: Metric,
+    pub dim: usize,
+    /// A power of two that brings the items' largest number below 1 (1 for cosine).
+    pub scale: f32,
+    /// Subtracted before f32 scans, so that less is lost to cancellation. Zeros for dot.
+    pub mean: Vec<f32>,
+    /// Covers the items' whole range: the error of each code is at most half a step. Exact for whole numbers within 256 values.
+    pub full: Quantizer,
+    /// Covers all but the most extreme numbers, with a finer step: for searches that rescore.
+    pub robust: Quantizer,
+}
+
+/// Rows that the mean and the quantiles are taken from.
+const SAMPLE_ROWS: usize = 16_384;
+
+impl Space {
+    pub fn new(metric: Metric, dim: usize, vectors: &[f32], norms2: &[f64]) -> Space {
+        let unit = metric == Metric::Cosine;
+        let flat = |v: f32| Quantizer { center: vec![v; dim], step: 1.0 };
+        let mut space =
+            Space { metric, dim, scale: 1.0, mean: vec![0.0; dim], full: flat(0.0), robust: flat(0.0) };
+        if vectors.is_empty() {
+            return space;
+        }
+        if !unit {
+            space.scale = power_of_two_below_inverse(largest(vectors));
+        }
+        let num_rows = vectors.len() / dim;
+        let row = |i: usize, out: &mut [f32]| {
+            space.prepare(&vectors[i * dim..][..dim], norms2.get(i).copied().unwrap_or(0.0), out)
+        };
+        // Ranges over all rows.
+        const BLOCK: usize = 4096;
+        let (low, high, whole) = (0..num_rows.div_ceil(BLOCK))
+            .into_par_iter()
+            .map(|block| {
+                let (mut low, mut high) = (vec![f32::INFINITY; dim], vec![f32::NEG_INFINITY; dim]);
+                let (mut y, mut whole) = (vec![0f32; dim], !unit);
+                for i in block * BLOCK..num_rows.min((block + 1) * BLOCK) {
+                    row(i, &mut y);
+                    widen(&y, &mut low, &mut high);
+                    whole = whole && all_whole(&vectors[i * dim..][..dim]);
+                }
+                (low, high, whole)
+            })
+            .reduce(
+                || (vec![f32::INFINITY; dim], vec![f32::NEG_INFINITY; dim], true),
+                |mut a, b| {
+                    for i in 0..dim {
+                        a.0[i] = a.0[i].min(b.0[i]);
+                        a.1[i] = a.1[i].max(b.1[i]);
+                    }
+                    a.2 &= b.2;
+                    a
+                },
+            );
+        // The mean and the spread of a sample.
+        let stride = num_rows.div_ceil(SAMPLE_ROWS).max(1);
+        let (mut sum, mut y, mut count) = (vec![0f64; dim], vec![0f32; dim], 0);
+        for i in (0..num_rows).step_by(stride) {
+            row(i, &mut y);
+            sum.iter_mut().zip(&y).for_each(|(s, &y)| *s += y as f64);
+            count += 1;
+        }
+        let mean: Vec<f32> = sum.iter().map(|s| (s / count as f64) as f32).collect();
+        let half = (0..dim).map(|i| (high[i] as f64 - low[i] as f64) / 2.0).fold(0.0, f64::max);
+        let full = if whole && half / space.scale as f64 <= 127.5 {
+            let center = |i: usize| {
+                let (low, high) = (low[i] as f64 / space.scale as f64, high[i] as f64 / space.scale as f64);
+                (((low + high) / 2.0).ceil() * space.scale as f64) as f32
+            };
+            Quantizer { center: (0..dim).map(center).collect(), step: space.scale }
+        } else {
+            let center = |i: usize| ((low[i] as f64 + high[i] as f64) / 2.0) as f32;
+            Quantizer { center: (0..dim).map(center).collect(), step: positive((half / 127.0) as f32) }
+        };
+        let robust = if full.step == space.scale && whole {
+            full.clone()
+        } else {
+            let mut spread = Vec::new();
+            for i in (0..num_rows).step_by(stride * 4) {
+                row(i, &mut y);
+                spread.extend(y.iter().zip(&mean).map(|(y, m)| (y - m).abs()));
+            }
+            let at = (spread.len() as f64 * 0.9998) as usize;
+            let at = at.min(spread.len() - 1);
+            let (_, &mut quantile, _) = spread.select_nth_unstable_by(at, f32::total_cmp);
+            Quantizer { center: mean.clone(), step: positive((quantile / 127.0).min(full.step)) }
+        };
+        if metric != Metric::Dot {
+            space.mean = mean;
+        }
+        (space.full, space.robust) = (full, robust);
+        space
+    }
+
+    /// Bytes of a row of codes.
+    pub fn code_dim(&self) -> usize {
+        self.dim.div_ceil(4) * 4
+    }
+
+    /// Scales or normalises a row; `norm2` is its squared norm (cosine alone). A zero row stays zero.
+    pub fn prepare(&self, row: &[f32], norm2: f64, out: &mut [f32]) {
+        match self.metric {
+            Metric::Cosine => scale_f64(row, if norm2 > 0.0 { 1.0 / norm2.sqrt() } else { 0.0 }, out),
+            _ => scale_f32(row, self.scale, out),
+        }
+    }
+}
+
+fn positive(step: f32) -> f32 {
+    if step > 0.0 && step.is_finite() { step } else { 1.0 }
+}
+
+fn largest(vectors: &[f32]) -> f32 {
+    vectors.par_chunks(1 << 16).map(largest_in).reduce(|| 0.0, f32::max)
+}
+
+fn power_of_two_below_inverse(largest: f32) -> f32 {
+    if largest == 0.0 {
+        return 1.0;
+    }
+    let exponent = (largest as f64).log2().ceil() as i32;
+    2f64.powi(-exponent.clamp(-126, 126)) as f32
+}
+
+#[inline(always)]
+fn largest_body(values: &[f32]) -> f32 {
+    let mut acc = [0f32; 16];
+    let chunks = values.chunks_exact(16);
+    let rest = chunks.remainder();
+    for chunk in chunks {
+        for l in 0..16 {
+            let x = chunk[l].abs();
+            acc[l] = if x > acc[l] { x } else { acc[l] };
+        }
+    }
+    rest.iter().map(|x| x.abs()).chain(acc).fold(0.0, f32::max)
+}
+
+#[inline(always)]
+fn widen_body(y: &[f32], low: &mut [f32], high: &mut [f32]) {
+    for ((&y, low), high) in y.iter().zip(low).zip(high) {
+        *low = if y < *low { y } else { *low };
+        *high = if y > *high { y } else { *high };
+    }
+}
+
+#[inline(always)]
+fn all_whole_body(row: &[f32]) -> bool {
+    let mut odd = 0u32;
+    for &x in row {
+        odd |= (x.round_ties_even() != x) as u32 | (x.abs() > 1e6) as u32;
+    }
+    odd == 0
+}
+
+#[inline(always)]
+fn scale_f32_body(row: &[f32], by: f32, out: &mut [f32]) {
+    for (out, &x) in out.iter_mut().zip(row) {
+        *out = x * by;
+    }
+}
+
+#[inline(always)]
+fn scale_f64_body(row: &[f32], by: f64, out: &mut [f32]) {
+    for (out, &x) in out.iter_mut().zip(row) {
+        *out = (x as f64 * by) as f32;
+    }
+}
+
+/// Writes codes (zeros beyond the row) and returns the norm of what they lose. Terms are added in 16 fixed lanes.
+#[inline(always)]
+fn encode_body(y: &[f32], center: &[f32], step: f32, out: &mut [i8]) -> f32 {
+    let inverse = 1.0 / step;
+    let mut lost = [0f32; 16];
+    let n = y.len();
+    for start in (0..n).step_by(16) {
+        let m = (n - start).min(16);
+        for l in 0..m {
+            let centred = y[start + l] - center[start + l];
+            let code = (centred * inverse).round_ties_even().clamp(-128.0, 127.0);
+            let residual = centred - code * step;
+            lost[l] += residual * residual;
+            out[start + l] = code as i8;
+        }
+    }
+    out[n..].fill(0);
+    lost.iter().sum::<f32>().sqrt()
+}
+
+for_each_level! {
+    fn largest_in(values: &[f32]) -> f32 = largest_body;
+}
+for_each_level! {
+    fn widen(y: &[f32], low: &mut [f32], high: &mut [f32]) = widen_body;
+}
+for_each_level! {
+    fn all_whole(row: &[f32]) -> bool = all_whole_body;
+}
+for_each_level! {
+    fn scale_f32(row: &[f32], by: f32, out: &mut [f32]) = scale_f32_body;
+}
+for_each_level! {
+    fn scale_f64(row: &[f32], by: f64, out: &mut [f32]) = scale_f64_body;
+}
+for_each_level! {
+    /// Codes of a prepared row; `out` has a multiple of 4 places. Returns the norm of the residual (relative error 1e-5).
+    pub(crate) fn encode(y: &[f32], center: &[f32], step: f32, out: &mut [i8]) -> f32 = encode_body;
+}
