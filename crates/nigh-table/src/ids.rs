@@ -28,12 +28,12 @@ pub(crate) fn id_type(data_type: &DataType) -> Option<DataType> {
     }
 }
 
-/// `array` as plain ids: dictionaries decoded.
+/// `array` as type `wanted`: dictionaries decoded.
 pub(crate) fn decode(array: &ArrayRef, wanted: &DataType) -> Result<ArrayRef> {
     if array.data_type() == wanted {
         return Ok(array.clone());
     }
-    arrow_cast::cast(array, wanted).map_err(|e| TableError::internal(format!("id column: {e}")).with_source(e))
+    arrow_cast::cast(array, wanted).map_err(|e| TableError::internal(format!("a dictionary cannot be decoded: {e}")).with_source(e))
 }
 
 /// The field of the ids: same name, nullability and metadata, less what belongs to the file it came from.
@@ -41,11 +41,12 @@ pub(crate) fn id_field(field: &Field, data_type: DataType) -> Field {
     carried_field(field).with_data_type(data_type)
 }
 
-/// A column's field without Parquet's own bookkeeping.
+/// A column's field without Parquet's own bookkeeping, and of plain values where it was a dictionary: the chunks of a table
+/// have dictionaries of their own, which an Arrow file cannot hold.
 pub(crate) fn carried_field(field: &Field) -> Field {
     let mut metadata = field.metadata().clone();
     metadata.retain(|key, _| !key.starts_with("PARQUET:"));
-    field.clone().with_metadata(metadata)
+    field.clone().with_metadata(metadata).with_data_type(plain(field.data_type()))
 }
 
 /// A hasher for keys that are hashed already.
@@ -230,7 +231,8 @@ impl IdIndex {
     }
 }
 
-fn plain(data_type: &DataType) -> DataType {
+/// The type of a dictionary's values; any other type itself.
+pub(crate) fn plain(data_type: &DataType) -> DataType {
     match data_type {
         DataType::Dictionary(_, value) => plain(value),
         other => other.clone(),

@@ -17,9 +17,14 @@ mod read;
 mod source;
 mod table;
 mod vector;
+mod write;
 
 pub use control::Control;
 pub use error::{Result, TableError, code};
 pub use read::{OnInvalid, ReadOptions, read_table, read_table_owned};
 pub use source::Source;
 pub use table::{Reject, SourceInfo, Table};
+pub use write::neighbors::{Layout, NeighborWriter, NeighborsRef, WriteOptions, Written, check_output, write_to_ipc_bytes};
+pub use write::output::{Compression, WriteFormat};
+pub use write::rejects::write_rejects;
+pub use write::temp::clean_leftovers;

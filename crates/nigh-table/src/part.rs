@@ -175,7 +175,10 @@ impl Part {
                 }
                 ids.push(chunk);
             }
-            let carried = self.columns.carried.iter().map(|&at| column(&batch, roots, at).cloned()).collect::<Result<Vec<_>>>()?;
+            let fields = self.columns.carried_schema.fields();
+            let carried = self.columns.carried.iter().zip(fields);
+            let carried = carried.map(|(&at, field)| ids::decode(column(&batch, roots, at)?, field.data_type()));
+            let carried = carried.collect::<Result<Vec<_>>>()?;
             columns.push(self.carried(carried, batch.num_rows())?);
             start += batch.num_rows();
         }

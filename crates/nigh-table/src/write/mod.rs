@@ -1,0 +1,8 @@
+//! Results out: Parquet or Arrow IPC, complete or absent.
+
+pub(crate) mod batch;
+pub(crate) mod gather;
+pub(crate) mod neighbors;
+pub(crate) mod output;
+pub(crate) mod rejects;
+pub(crate) mod temp;
