@@ -77,6 +77,10 @@ export function explainMissingRust() {
   if (olderThan(version, minimum)) {
     return `Rust ${version} is too old.\n\n${install}\n\nWith rustup: rustup update stable`
   }
+  if (!windows && !['cc', 'gcc', 'clang'].some((compiler) => firstLine(compiler, ['--version']))) {
+    const how = process.platform === 'darwin' ? 'xcode-select --install' : 'sudo apt-get install build-essential'
+    return `Rust is here, but the C compiler it links with is not. Install one, then run the same command again:\n\n    ${how}`
+  }
   return undefined
 }
 

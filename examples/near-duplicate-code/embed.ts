@@ -18,7 +18,7 @@ function hash(text: string, seed: number): number {
   return h ^ (h >>> 13)
 }
 
-/** The features of some lines: a bucket for each word, and one for each pair of neighbouring words. */
+/** The features of some lines: a bucket for each word, and one for each pair of neighboring words. */
 function features(lines: string[], into: number[]): void {
   into.length = 0
   let previous = 0

@@ -1,6 +1,6 @@
 import type { Snippet } from './collect.js'
 
-/** One row's neighbours, ascending by distance. */
+/** One row's neighbors, ascending by distance. */
 export interface Neighbors {
   ids: ArrayLike<number>
   distances: ArrayLike<number>
@@ -14,7 +14,7 @@ export interface Pair {
 }
 
 export interface Findings {
-  /** How many rows have their nearest neighbour below each bound. */
+  /** How many rows have their nearest neighbor below each bound. */
   histogram: { below: number; label: string; rows: number }[]
   /** Rows with a near copy (below `nearCopy`) in another package. */
   copied: number
