@@ -134,6 +134,18 @@ fn fingerprint(bytes: &[u8]) -> u128 {
     (u128::from(a.0) << 64) | u128::from(b.0)
 }
 
+/// The same for a vector; 0.0 and -0.0 count as equal.
+pub(crate) fn fingerprint_floats(row: &[f32]) -> u128 {
+    let (mut a, mut b) = (Mix(0x243f_6a88_85a3_08d3), Mix(0x1319_8a2e_0370_7344));
+    for pair in row.chunks(2) {
+        let bits = |i: usize| u64::from(pair.get(i).map_or(0, |v| (v + 0.0).to_bits()));
+        let word = bits(0) | (bits(1) << 32);
+        a.write_u64(word);
+        b.write_u64(word.rotate_left(23) ^ a.0);
+    }
+    (u128::from(a.0) << 64) | u128::from(b.0)
+}
+
 fn to_rows(chunks: &[ArrayRef], data_type: &DataType) -> Result<Vec<Rows>> {
     let failed = |e: arrow_schema::ArrowError| TableError::internal(format!("ids cannot be compared: {e}")).with_source(e);
     let converter = RowConverter::new(vec![SortField::new(data_type.clone())]).map_err(failed)?;

@@ -9,11 +9,14 @@ mod control;
 pub mod error;
 mod guard;
 mod ids;
+mod inspect;
 mod ipc_in;
 mod matrix;
 mod parquet_in;
 mod part;
 mod read;
+mod result;
+mod scan;
 mod source;
 mod table;
 mod vector;
@@ -21,7 +24,11 @@ mod write;
 
 pub use control::Control;
 pub use error::{Result, TableError, code};
+pub use inspect::{
+    ColumnInspection, FileInspection, Finding, IdInspection, InspectOptions, Inspection, Place, VectorInspection, inspect,
+};
 pub use read::{OnInvalid, ReadOptions, read_table, read_table_owned};
+pub use result::{ResultRows, ResultTable, read_result};
 pub use source::Source;
 pub use table::{Reject, SourceInfo, Table};
 pub use write::neighbors::{Layout, NeighborWriter, NeighborsRef, WriteOptions, Written, check_output, write_to_ipc_bytes};

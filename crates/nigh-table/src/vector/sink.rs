@@ -84,11 +84,13 @@ pub(crate) struct Sink<'a> {
     skips: &'a [usize],
     pub dropped: Vec<usize>,
     pub rejects: Vec<Reject>,
+    /// Why, for each of `rejects`.
+    pub kinds: Vec<Bad>,
 }
 
 impl<'a> Sink<'a> {
     pub fn new(names: RowNames<'a>, dim: usize, first_row: u64, out: &'a mut [f32], skips: &'a [usize]) -> Sink<'a> {
-        Sink { names, dim, first_row, out, filled: 0, seen: 0, skips, dropped: Vec::new(), rejects: Vec::new() }
+        Sink { names, dim, first_row, out, filled: 0, seen: 0, skips, dropped: Vec::new(), rejects: Vec::new(), kinds: Vec::new() }
     }
 
     pub fn seen(&self) -> usize {
@@ -186,6 +188,7 @@ impl<'a> Sink<'a> {
         }
         let reject = self.names.reject(self.first_row + self.seen as u64, bad, self.dim);
         self.rejects.push(self.names.judge(reject)?);
+        self.kinds.push(bad);
         self.dropped.push(self.seen);
         self.seen += 1;
         Ok(())

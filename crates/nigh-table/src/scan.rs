@@ -1,0 +1,96 @@
+//! Any input, batch after batch, on the calling thread: for looking at tables rather than joining them.
+
+use std::sync::Arc;
+
+use arrow_array::RecordBatch;
+use arrow_schema::SchemaRef;
+
+use crate::control::{Control, check};
+use crate::error::Result;
+use crate::guard::guard;
+use crate::ipc_in::IpcFile;
+use crate::parquet_in::ParquetFile;
+use crate::source::{Format, Input};
+
+pub(crate) enum AnyFile {
+    Parquet(ParquetFile),
+    Ipc(IpcFile),
+}
+
+impl AnyFile {
+    pub fn open(input: Input) -> Result<AnyFile> {
+        let Input { name, format, source } = input;
+        Ok(match format {
+            Format::Parquet => AnyFile::Parquet(ParquetFile::open(name, source)?),
+            _ => AnyFile::Ipc(IpcFile::open(name, source, format)?),
+        })
+    }
+
+    pub fn name(&self) -> &Arc<str> {
+        match self {
+            AnyFile::Parquet(f) => &f.name,
+            AnyFile::Ipc(f) => &f.name,
+        }
+    }
+
+    pub fn schema(&self) -> SchemaRef {
+        match self {
+            AnyFile::Parquet(f) => f.schema().clone(),
+            AnyFile::Ipc(f) => f.schema.clone(),
+        }
+    }
+
+    /// Rows of each row group or batch.
+    pub fn groups(&self) -> Vec<usize> {
+        match self {
+            AnyFile::Parquet(f) => f.row_group_rows().collect(),
+            AnyFile::Ipc(f) => f.batch_rows().collect(),
+        }
+    }
+
+    pub fn compression(&self) -> Option<String> {
+        match self {
+            AnyFile::Parquet(f) => {
+                let mut names: Vec<String> = Vec::new();
+                for column in f.metadata.metadata().row_groups().iter().flat_map(|g| g.columns()) {
+                    let name = format!("{:?}", column.compression()).split('(').next().unwrap_or_default().to_lowercase();
+                    if !names.contains(&name) {
+                        names.push(name);
+                    }
+                }
+                (!names.is_empty()).then(|| names.join(", "))
+            }
+            AnyFile::Ipc(f) => f.compression.map(str::to_lowercase),
+        }
+    }
+
+    /// Calls `each` with every batch; the columns are `roots` (ascending positions in the schema), in that order.
+    pub fn scan(
+        &self,
+        roots: &[usize],
+        batch_rows: usize,
+        control: &dyn Control,
+        mut each: impl FnMut(&RecordBatch) -> Result<()>,
+    ) -> Result<()> {
+        guard(self.name(), || {
+            for group in 0..self.groups().len() {
+                match self {
+                    AnyFile::Parquet(f) => {
+                        for batch in f.batches(group, roots, batch_rows)? {
+                            check(control)?;
+                            each(&batch?)?;
+                        }
+                    }
+                    AnyFile::Ipc(f) => {
+                        let batch = f.batch(group, roots)?;
+                        for start in (0..batch.num_rows()).step_by(batch_rows.max(1)) {
+                            check(control)?;
+                            each(&batch.slice(start, batch_rows.max(1).min(batch.num_rows() - start)))?;
+                        }
+                    }
+                }
+            }
+            Ok(())
+        })
+    }
+}
