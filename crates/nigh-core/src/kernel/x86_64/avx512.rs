@@ -87,22 +87,26 @@ unsafe fn tile_f32<const Q: usize, const V: usize, S: Sink>(
             }
             line = line.add(PANEL);
         }
-        for q in 0..num_queries.min(Q) {
-            let threshold = _mm512_set1_ps(score_of(sink.threshold(slot + q)));
-            let mut mask = 0u64;
+        // Comparisons first, in registers: most tiles have no survivor, and nothing of them is stored.
+        let (mut masks, mut any) = ([0u64; Q], 0);
+        for q in 0..Q {
+            let threshold = _mm512_set1_ps(score_of(sink.threshold(slot + q.min(num_queries - 1))));
             for v in 0..V {
-                mask |= (_mm512_cmp_ps_mask::<_CMP_GE_OQ>(acc[q][v], threshold) as u64) << (16 * v);
+                masks[q] |= (_mm512_cmp_ps_mask::<_CMP_GE_OQ>(acc[q][v], threshold) as u64) << (16 * v);
             }
-            if mask != 0 {
-                let mut keys = [0i32; PANEL];
+            any |= masks[q];
+        }
+        if any != 0 {
+            let mut keys = [[0i32; PANEL]; Q];
+            for q in 0..Q {
                 for v in 0..V {
                     // The key of a float: flip the magnitude of negative ones.
                     let bits = _mm512_castps_si512(acc[q][v]);
                     let flip = _mm512_and_si512(_mm512_srai_epi32::<31>(bits), _mm512_set1_epi32(0x7fff_ffff));
-                    _mm512_storeu_si512(keys.as_mut_ptr().add(16 * v) as *mut _, _mm512_xor_si512(bits, flip));
+                    _mm512_storeu_si512(keys[q].as_mut_ptr().add(16 * v) as *mut _, _mm512_xor_si512(bits, flip));
                 }
-                sink.push(slot + q, first_row, &keys, mask);
             }
+            push(slot, num_queries, first_row, &keys, &masks, sink);
         }
     }
 }
@@ -142,19 +146,38 @@ unsafe fn tile_i8<const Q: usize, const V: usize, S: Sink>(
             }
             line = line.add(PANEL * 4);
         }
-        for q in 0..num_queries.min(Q) {
-            let threshold = _mm512_set1_epi32(sink.threshold(slot + q));
-            let mut mask = 0u64;
+        let (mut masks, mut any) = ([0u64; Q], 0);
+        for q in 0..Q {
+            let threshold = _mm512_set1_epi32(sink.threshold(slot + q.min(num_queries - 1)));
             for v in 0..V {
-                mask |= (_mm512_cmpge_epi32_mask(acc[q][v], threshold) as u64) << (16 * v);
+                masks[q] |= (_mm512_cmpge_epi32_mask(acc[q][v], threshold) as u64) << (16 * v);
             }
-            if mask != 0 {
-                let mut keys = [0i32; PANEL];
+            any |= masks[q];
+        }
+        if any != 0 {
+            let mut keys = [[0i32; PANEL]; Q];
+            for q in 0..Q {
                 for v in 0..V {
-                    _mm512_storeu_si512(keys.as_mut_ptr().add(16 * v) as *mut _, acc[q][v]);
+                    _mm512_storeu_si512(keys[q].as_mut_ptr().add(16 * v) as *mut _, acc[q][v]);
                 }
-                sink.push(slot + q, first_row, &keys, mask);
             }
+            push(slot, num_queries, first_row, &keys, &masks, sink);
+        }
+    }
+}
+
+#[inline(always)]
+fn push<const Q: usize, S: Sink>(
+    slot: usize,
+    num_queries: usize,
+    first_row: u32,
+    keys: &[[i32; PANEL]; Q],
+    masks: &[u64; Q],
+    sink: &mut S,
+) {
+    for q in 0..num_queries.min(Q) {
+        if masks[q] != 0 {
+            sink.push(slot + q, first_row, &keys[q], masks[q]);
         }
     }
 }

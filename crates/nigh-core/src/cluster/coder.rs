@@ -1,0 +1,94 @@
+//! Vectors to the int8 codes that clustering, routing and scanning compute with.
+
+use crate::items::Items;
+use crate::metric::{Metric, squared_norm};
+use crate::queries::Askers;
+use crate::space::encode;
+use rayon::prelude::*;
+
+/// Codes of items and queries. Items under inner product get one more dimension, `sqrt(M^2 - |x|^2)` for M the largest norm, so
+/// that all have the same norm and Euclidean lists suit (Bachrach et al., "Speeding up the Xbox recommender system", 2014).
+/// Codes are kept offset by 128, as the kernels want their queries.
+pub(super) struct Coder {
+    metric: Metric,
+    dim: usize,
+    /// Bytes of an item's code; and of a query's, without the extra dimension.
+    item_dim: usize,
+    query_dim: usize,
+    center: Vec<f32>,
+    step: f32,
+    largest_norm: f64,
+}
+
+impl Coder {
+    pub fn new(items: &Items) -> Coder {
+        let (space, dim) = (&items.space, items.dim);
+        let mut center = space.robust.center.clone();
+        let mut largest_norm = 0.0;
+        if items.metric == Metric::Dot {
+            let norms = |p: usize| space.scale as f64 * squared_norm(items.vector(p)).sqrt();
+            largest_norm = (0..items.num_distinct()).into_par_iter().map(norms).reduce(|| 0.0, f64::max);
+            center.push(largest_norm as f32 / 2.0);
+        }
+        let item_dim = center.len().div_ceil(4) * 4;
+        let step = space.robust.step;
+        Coder { metric: items.metric, dim, item_dim, query_dim: space.code_dim(), center, step, largest_norm }
+    }
+
+    pub fn item_dim(&self) -> usize {
+        self.item_dim
+    }
+
+    pub fn query_dim(&self) -> usize {
+        self.query_dim
+    }
+
+    pub fn is_dot(&self) -> bool {
+        self.metric == Metric::Dot
+    }
+
+    /// Offset codes of the items at positions from `first` on, `item_dim` bytes each.
+    pub fn code_items(&self, items: &Items, first: usize, out: &mut [u8]) {
+        let count = out.len() / self.item_dim;
+        self.code_positions(items, first..first + count, out);
+    }
+
+    /// Offset codes of the items at these positions, `item_dim` bytes each.
+    pub fn code_positions(&self, items: &Items, positions: impl Iterator<Item = usize>, out: &mut [u8]) {
+        let mut y = vec![0f32; self.center.len()];
+        let mut codes = vec![0i8; self.item_dim];
+        for (position, out) in positions.zip(out.chunks_exact_mut(self.item_dim)) {
+            items.space.prepare(items.vector(position), items.norm2(position), &mut y[..self.dim]);
+            if self.is_dot() {
+                let rest = self.largest_norm * self.largest_norm - squared_norm(&y[..self.dim]);
+                y[self.dim] = rest.max(0.0).sqrt() as f32;
+            }
+            encode(&y, &self.center, self.step, &mut codes);
+            offset(&codes, out);
+        }
+    }
+
+    /// Offset codes of queries, `query_dim` bytes each. Queries of inner products are not centred and have a step each.
+    pub fn code_askers(&self, items: &Items, askers: &Askers, block: std::ops::Range<usize>, out: &mut [u8]) {
+        let mut y = vec![0f32; self.dim];
+        let mut codes = vec![0i8; self.query_dim];
+        let zeros = vec![0f32; self.dim];
+        for (asker, out) in block.zip(out.chunks_exact_mut(self.query_dim)) {
+            items.space.prepare(askers.vector(asker), askers.norm2(asker), &mut y);
+            if self.is_dot() {
+                let largest = y.iter().fold(0f32, |m, x| m.max(x.abs()));
+                let step = if largest > 1e-35 { largest / 127.0 } else { 1.0 };
+                encode(&y, &zeros, step, &mut codes);
+            } else {
+                encode(&y, &self.center[..self.dim], self.step, &mut codes);
+            }
+            offset(&codes, out);
+        }
+    }
+}
+
+fn offset(codes: &[i8], out: &mut [u8]) {
+    for (out, &c) in out.iter_mut().zip(codes) {
+        *out = c as u8 ^ 0x80;
+    }
+}

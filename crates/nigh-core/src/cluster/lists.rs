@@ -1,0 +1,221 @@
+//! Codes in panels, and scans of them by many queries at once.
+
+use super::coder::Coder;
+use crate::items::Items;
+use crate::kernel::panel::{bias_i8, num_panels, pack_i8};
+use crate::kernel::topk::{TopK, TopKSink};
+use crate::kernel::{Level, MIN_KEY_I8, PANEL, Panel, PanelsI8, Sink, scan_i8};
+use crate::metric::Metric;
+use crate::parallel::SharedMut;
+use rayon::prelude::*;
+
+/// Lists of codes, each from a panel boundary on. A code's number is its position: list by list, without gaps.
+pub(super) struct Lists {
+    panels: PanelsI8,
+    /// First position of each list, and the end.
+    offsets: Vec<u32>,
+    first_panel: Vec<u32>,
+    dim: usize,
+}
+
+impl Lists {
+    /// Lists of items whose storage is in list order.
+    pub fn new(items: &Items, coder: &Coder, offsets: Vec<u32>) -> Lists {
+        let (item_dim, dim) = (coder.item_dim(), coder.query_dim());
+        let is_zero = |position: usize| items.metric == Metric::Cosine && items.norm2(position) == 0.0;
+        Lists::pack(offsets, dim, !coder.is_dot(), |first, count, each| {
+            let mut codes = vec![0u8; count * item_dim];
+            coder.code_items(items, first, &mut codes);
+            for (i, code) in codes.chunks_exact(item_dim).enumerate() {
+                if !is_zero(first + i) {
+                    each(i, &code[..dim]);
+                }
+            }
+        })
+    }
+
+    /// Lists of given offset codes, in list order.
+    pub fn of_codes(codes: &[u8], dim: usize, offsets: Vec<u32>, l2: bool) -> Lists {
+        Lists::pack(offsets, dim, l2, |first, count, each| {
+            codes[first * dim..][..count * dim].chunks_exact(dim).enumerate().for_each(|(i, code)| each(i, code))
+        })
+    }
+
+    /// `rows(first, count, each)` calls `each(i, offset code)` for the positions `first + i`; one not called for is never found.
+    fn pack(
+        offsets: Vec<u32>,
+        dim: usize,
+        l2: bool,
+        rows: impl Fn(usize, usize, &mut dyn FnMut(usize, &[u8])) + Sync,
+    ) -> Lists {
+        let mut first_panel = vec![0u32];
+        for pair in offsets.windows(2) {
+            let panels = num_panels((pair[1] - pair[0]) as usize) as u32;
+            first_panel.push(first_panel[first_panel.len() - 1] + panels);
+        }
+        let mut panels = PanelsI8::new(first_panel[first_panel.len() - 1] as usize, dim);
+        let (data, bias) = (SharedMut::new(&mut panels.data), SharedMut::new(&mut panels.bias));
+        (0..offsets.len() - 1).into_par_iter().for_each(|list| {
+            let (first, count) = (offsets[list] as usize, (offsets[list + 1] - offsets[list]) as usize);
+            let first_panel = first_panel[list] as usize;
+            let num_panels = num_panels(count);
+            // SAFETY: a list's panels are its own.
+            let (data, bias) = unsafe {
+                (
+                    data.slice(first_panel * PANEL * dim, num_panels * PANEL * dim),
+                    bias.slice(first_panel * PANEL, num_panels * PANEL),
+                )
+            };
+            let mut code = vec![0i8; dim];
+            rows(first, count, &mut |i, offset| {
+                code.iter_mut().zip(offset).for_each(|(c, &o)| *c = (o ^ 0x80) as i8);
+                pack_i8(&mut data[i / PANEL * PANEL * dim..][..PANEL * dim], i % PANEL, &code);
+                bias[i] = bias_i8(&code, l2);
+            });
+        });
+        Lists { panels, offsets, first_panel, dim }
+    }
+
+    pub fn len(&self) -> usize {
+        self.offsets.len() - 1
+    }
+
+    fn list_len(&self, list: usize) -> usize {
+        (self.offsets[list + 1] - self.offsets[list]) as usize
+    }
+
+    pub fn longest(&self) -> usize {
+        (0..self.len()).map(|l| self.list_len(l)).max().unwrap_or(0)
+    }
+
+    pub fn expected(&self, num_positions: usize) -> f64 {
+        let squares: f64 = (0..self.len()).map(|l| (self.list_len(l) as f64).powi(2)).sum();
+        squares / num_positions as f64
+    }
+
+    /// Scans `routes` (`nprobe` lists for each query, nearest first) and keeps the best of each query in `top`. Home lists
+    /// first: they bring the thresholds up, so that little of the rest has to be inserted.
+    pub fn scan(&self, codes: &[u8], routes: &[u32], nprobe: usize, top: &mut TopK) {
+        let home: Vec<(u32, u32)> = routes.chunks_exact(nprobe).enumerate().map(|(q, r)| (r[0], q as u32)).collect();
+        self.scan_pairs(codes, home.iter().copied(), top);
+        let rest = routes.chunks_exact(nprobe).enumerate().flat_map(|(q, r)| r[1..].iter().map(move |&l| (l, q as u32)));
+        self.scan_pairs(codes, rest, top);
+    }
+
+    /// Scans (list, query) pairs, all queries of a list at once.
+    fn scan_pairs(&self, codes: &[u8], pairs: impl Iterator<Item = (u32, u32)> + Clone, top: &mut TopK) {
+        let mut starts = vec![0u32; self.len() + 1];
+        let wanted = |pair: &(u32, u32)| pair.0 != NO_LIST;
+        for (list, _) in pairs.clone().filter(wanted) {
+            starts[list as usize + 1] += 1;
+        }
+        for l in 0..self.len() {
+            starts[l + 1] += starts[l];
+        }
+        let mut queries = vec![0u32; starts[self.len()] as usize];
+        let mut next = starts.clone();
+        for (list, query) in pairs.filter(wanted) {
+            queries[next[list as usize] as usize] = query;
+            next[list as usize] += 1;
+        }
+        let mut pointers: Vec<*const u8> = Vec::new();
+        for list in 0..self.len() {
+            // So many at a time stay in the first-level cache beside a panel.
+            for queries in queries[starts[list] as usize..starts[list + 1] as usize].chunks(128) {
+                pointers.clear();
+                for &q in queries {
+                    top.prefetch(q as usize);
+                    pointers.push(codes[q as usize * self.dim..][..self.dim].as_ptr());
+                }
+                let mut sink = TopKSink { top, queries, base: 0 };
+                self.each_panel(list, |panel| {
+                    // SAFETY: each pointer is to `dim` bytes of `codes`.
+                    unsafe { scan_i8(Level::current(), &pointers, panel, self.dim, &mut sink) }
+                });
+            }
+        }
+    }
+
+    fn each_panel(&self, list: usize, mut each: impl FnMut(Panel<i8, i32>)) {
+        let (first, count) = (self.offsets[list] as usize, self.list_len(list));
+        for p in 0..num_panels(count) {
+            let rows = PANEL.min(count - p * PANEL);
+            each(self.panels.panel(self.first_panel[list] as usize + p, rows, (first + p * PANEL) as u32));
+        }
+    }
+}
+
+/// Fills the routes of a query that has fewer lists.
+pub(super) const NO_LIST: u32 = u32::MAX;
+
+/// Positions ordered by (list, position), and the first place of each list.
+pub(super) fn order_by_list(home: &[u32], num_lists: usize) -> (Vec<u32>, Vec<u32>) {
+    let mut offsets = vec![0u32; num_lists + 1];
+    for &l in home {
+        offsets[l as usize + 1] += 1;
+    }
+    for l in 0..num_lists {
+        offsets[l + 1] += offsets[l];
+    }
+    let (mut next, mut order) = (offsets.clone(), vec![0u32; home.len()]);
+    for (position, &l) in home.iter().enumerate() {
+        order[next[l as usize] as usize] = position as u32;
+        next[l as usize] += 1;
+    }
+    (order, offsets)
+}
+
+/// A few codes, all scanned by every query.
+pub(super) struct FlatCodes(Lists);
+
+impl FlatCodes {
+    pub fn new<'a>(codes: impl Iterator<Item = &'a [u8]>, dim: usize) -> FlatCodes {
+        let codes: Vec<u8> = codes.flatten().copied().collect();
+        let n = (codes.len() / dim) as u32;
+        FlatCodes(Lists::of_codes(&codes, dim, vec![0, n], true))
+    }
+
+    /// The nearest code of each query.
+    pub fn nearest(&self, queries: &[u8], out: &mut [u32]) {
+        let dim = self.0.dim;
+        let pointers: Vec<*const u8> = queries.chunks_exact(dim).map(|q| q.as_ptr()).collect();
+        let mut sink = Nearest { keys: vec![MIN_KEY_I8; pointers.len()], rows: out };
+        // SAFETY: each pointer is to `dim` bytes of `queries`.
+        self.0.each_panel(0, |panel| unsafe { scan_i8(Level::current(), &pointers, panel, dim, &mut sink) });
+    }
+
+    /// The `count` nearest codes of each query, nearest first.
+    pub fn several(&self, queries: &[u8], count: usize, out: &mut Vec<u32>) {
+        let n = queries.len() / self.0.dim;
+        let mut top = TopK::new(Level::current(), n, count, MIN_KEY_I8);
+        self.0.scan(queries, &vec![0; n], 1, &mut top);
+        for q in 0..n {
+            let rows = top.rows(q);
+            out.extend((0..count).map(|i| rows.get(i).copied().unwrap_or(NO_LIST)));
+        }
+    }
+}
+
+/// Keeps the best row of each slot; of equals the first.
+struct Nearest<'a> {
+    keys: Vec<i32>,
+    rows: &'a mut [u32],
+}
+
+impl Sink for Nearest<'_> {
+    #[inline(always)]
+    fn threshold(&self, slot: usize) -> i32 {
+        self.keys[slot]
+    }
+    #[inline(always)]
+    fn push(&mut self, slot: usize, first_row: u32, keys: &[i32; PANEL], mut mask: u64) {
+        while mask != 0 {
+            let r = mask.trailing_zeros();
+            mask &= mask - 1;
+            if keys[r as usize] > self.keys[slot] {
+                self.keys[slot] = keys[r as usize];
+                self.rows[slot] = first_row + r;
+            }
+        }
+    }
+}

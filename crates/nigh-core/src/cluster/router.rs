@@ -1,0 +1,89 @@
+//! A query's nearest lists. Comparing it with every centroid would cost as much as the scan, so centroids stand in lists
+//! themselves, around coarser ones.
+
+use super::coder::Coder;
+use super::kmeans::{Centroids, nearest_of, small};
+use super::lists::{FlatCodes, Lists, order_by_list};
+use super::rng::Rng;
+use crate::kernel::topk::TopK;
+use crate::kernel::{Level, MIN_KEY_I8};
+
+/// Up to so many centroids are all compared.
+const FEW: usize = 256;
+
+pub(super) struct Router {
+    /// For items (in the space of the lists) and for queries; the two differ for inner products only.
+    items: Table,
+    queries: Option<Table>,
+}
+
+struct Table {
+    dim: usize,
+    coarse: Option<FlatCodes>,
+    num_coarse: usize,
+    lists: Lists,
+    /// Centroid of each position in `lists`.
+    centroid: Vec<u32>,
+}
+
+impl Router {
+    pub fn new(centroids: &Centroids, coder: &Coder, seed: u64) -> Router {
+        let items = Table::new(centroids.clone(), centroids.dim, true, seed);
+        let queries = coder.is_dot().then(|| {
+            // Queries lack the extra dimension, and are ranked by the product with the centroid alone.
+            let codes = centroids.rows().flat_map(|row| &row[..coder.query_dim()]).copied().collect();
+            Table::new(Centroids { dim: coder.query_dim(), codes }, coder.query_dim(), false, seed)
+        });
+        Router { items, queries }
+    }
+
+    /// The nearest list of each item code.
+    pub fn nearest(&self, codes: &[u8], out: &mut [u32]) {
+        let mut routes = Vec::with_capacity(out.len());
+        self.items.route(codes, 1, &mut routes);
+        out.copy_from_slice(&routes);
+    }
+
+    /// The `nprobe` nearest lists of each query code, nearest first (`NO_LIST` where there are fewer).
+    pub fn route(&self, codes: &[u8], nprobe: usize, routes: &mut Vec<u32>) {
+        self.queries.as_ref().unwrap_or(&self.items).route(codes, nprobe, routes);
+    }
+}
+
+impl Table {
+    fn new(centroids: Centroids, dim: usize, l2: bool, seed: u64) -> Table {
+        let n = centroids.len();
+        // Inner products have no triangle inequality to lean on: all centroids are compared.
+        if n <= FEW || !l2 {
+            let lists = Lists::of_codes(&centroids.codes, dim, vec![0, n as u32], l2);
+            return Table { dim, coarse: None, num_coarse: 1, lists, centroid: (0..n as u32).collect() };
+        }
+        let num_coarse = (n as f64).sqrt().round() as usize;
+        let coarse = small(&centroids.codes, dim, num_coarse, &mut Rng::new(seed ^ 0xc0a5e));
+        let home = nearest_of(&centroids.codes, &coarse);
+        let (order, offsets) = order_by_list(&home, coarse.len());
+        let codes: Vec<u8> =
+            order.iter().flat_map(|&c| &centroids.codes[c as usize * dim..][..dim]).copied().collect();
+        let lists = Lists::of_codes(&codes, dim, offsets, true);
+        Table { dim, coarse: Some(FlatCodes::new(coarse.rows(), dim)), num_coarse: coarse.len(), lists, centroid: order }
+    }
+
+    fn route(&self, codes: &[u8], nprobe: usize, routes: &mut Vec<u32>) {
+        let n = codes.len() / self.dim;
+        // Enough coarse lists to hold several times the centroids wanted, and never less than a fifth of them.
+        let wanted = (self.num_coarse / 5).max(nprobe * 4 * self.num_coarse / self.centroid.len());
+        let probes = wanted.clamp(self.num_coarse.min(8), self.num_coarse);
+        let mut coarse = Vec::with_capacity(n * probes);
+        match &self.coarse {
+            Some(flat) => flat.several(codes, probes, &mut coarse),
+            None => coarse.resize(n, 0),
+        }
+        let mut top = TopK::new(Level::current(), n, nprobe, MIN_KEY_I8);
+        self.lists.scan(codes, &coarse, coarse.len() / n.max(1), &mut top);
+        for q in 0..n {
+            let rows = top.rows(q);
+            let list = |i: usize| rows.get(i).map_or(super::lists::NO_LIST, |&p| self.centroid[p as usize]);
+            routes.extend((0..nprobe).map(list));
+        }
+    }
+}

@@ -1,0 +1,84 @@
+//! The search: route, scan, rescore, block by block.
+
+use super::Clusters;
+use crate::control::{Control, Error, Result, check};
+use crate::items::Items;
+use crate::kernel::topk::TopK;
+use crate::kernel::{Level, MIN_KEY_I8};
+use crate::metric::Metric;
+use crate::neighbors::Neighbors;
+use crate::parallel::with_threads;
+use crate::queries::{Askers, Output, Queries};
+use crate::rescore::Rescorer;
+use rayon::prelude::*;
+
+/// Queries searched together: enough to fill every list's group, few enough to stay in cache.
+const BLOCK: usize = 16_384;
+
+impl Clusters {
+    /// Scans the `nprobe` nearest lists of each query with int8 codes and rescores the best `rescore` (at least k, and as many
+    /// as fill whole registers) of them. `control` counts queries. `items` are those that the lists were built of.
+    pub fn search(
+        &self,
+        items: &Items,
+        queries: Queries,
+        k: usize,
+        nprobe: usize,
+        rescore: usize,
+        max_distance: Option<f32>,
+        threads: usize,
+        control: &dyn Control,
+    ) -> Result<Neighbors> {
+        if items.num_distinct() != self.num_positions {
+            return Err(Error::Invalid(format!(
+                "the lists hold {} items, not {}",
+                self.num_positions,
+                items.num_distinct()
+            )));
+        }
+        let askers = Askers::new(items, queries)?;
+        let mut neighbors = Neighbors::new(askers.num_outputs(), k);
+        control.set_total(askers.len() as u64);
+        if k == 0 || askers.len() == 0 {
+            return Ok(neighbors);
+        }
+        let nprobe = nprobe.clamp(1, self.num_lists());
+        let rescore = rescore.max(askers.wanted(k));
+        let output = Output::new(&mut neighbors);
+        let zero = items.zero_position();
+        let block = BLOCK.min(askers.len().div_ceil(threads.max(1)));
+        with_threads(threads, || {
+            (0..askers.len().div_ceil(block)).into_par_iter().try_for_each(|b| {
+                let range = b * block..askers.len().min((b + 1) * block);
+                check(control)?;
+                let dim = self.coder.query_dim();
+                let mut codes = vec![0u8; range.len() * dim];
+                self.coder.code_askers(items, &askers, range.clone(), &mut codes);
+                let mut routes = Vec::with_capacity(range.len() * nprobe);
+                self.router.route(&codes, nprobe, &mut routes);
+                check(control)?;
+                let mut top = TopK::new(Level::current(), range.len(), rescore, MIN_KEY_I8);
+                self.lists.scan(&codes, &routes, nprobe, &mut top);
+                check(control)?;
+                let mut rescorer = Rescorer::default();
+                let mut candidates: Vec<u32> = Vec::new();
+                for asker in range.clone() {
+                    candidates.clear();
+                    if items.metric == Metric::Cosine && askers.norm2(asker) == 0.0 {
+                        // At distance 1 from everything: the first rows.
+                        let first = askers.wanted(k).min(items.num_distinct());
+                        candidates.extend((0..first).map(|d| items.position_of_distinct(d) as u32));
+                    } else {
+                        candidates.extend_from_slice(top.rows(asker - range.start));
+                        candidates.extend(zero.map(|z| z as u32));
+                    }
+                    // SAFETY: each asker is in one block.
+                    unsafe { rescorer.finish(items, &askers, asker, &candidates, max_distance, k, &output) };
+                }
+                control.advance(range.len() as u64);
+                Ok(())
+            })
+        })?;
+        Ok(neighbors)
+    }
+}
