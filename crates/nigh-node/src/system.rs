@@ -1,0 +1,52 @@
+//! The machine and this process.
+
+use napi_derive::napi;
+
+#[napi(object)]
+pub struct Cpu {
+    /// The kernels in use: scalar, avx2, avx512 or neon.
+    pub level: String,
+    /// Threads this process may run on.
+    pub threads: u32,
+    pub model: String,
+}
+
+#[napi]
+pub fn cpu() -> Cpu {
+    Cpu {
+        level: nigh_core::Level::current().name().into(),
+        threads: std::thread::available_parallelism().map_or(1, |n| n.get() as u32),
+        model: model().unwrap_or_default(),
+    }
+}
+
+fn model() -> Option<String> {
+    let text = std::fs::read_to_string("/proc/cpuinfo").ok()?;
+    let line = text.lines().find(|l| l.starts_with("model name"))?;
+    Some(line.split_once(':')?.1.trim().to_string())
+}
+
+fn usage() -> libc::rusage {
+    let mut usage = std::mem::MaybeUninit::<libc::rusage>::zeroed();
+    // SAFETY: getrusage fills the struct it is given; an all-zero rusage is valid should it fail.
+    unsafe {
+        libc::getrusage(libc::RUSAGE_SELF, usage.as_mut_ptr());
+        usage.assume_init()
+    }
+}
+
+/// The most memory this process has held at once (resident), in bytes.
+#[napi]
+pub fn peak_memory_bytes() -> f64 {
+    // macOS counts bytes, everybody else kilobytes.
+    let unit = if cfg!(target_os = "macos") { 1.0 } else { 1024.0 };
+    usage().ru_maxrss as f64 * unit
+}
+
+/// CPU time of all threads of this process so far, in seconds.
+#[napi]
+pub fn cpu_seconds() -> f64 {
+    let usage = usage();
+    let seconds = |t: libc::timeval| t.tv_sec as f64 + t.tv_usec as f64 * 1e-6;
+    seconds(usage.ru_utime) + seconds(usage.ru_stime)
+}

@@ -1,0 +1,148 @@
+//! Tables in: sources from JavaScript to a table in native memory.
+
+use crate::failure::{Failure, Outcome};
+use crate::job::{Job, JobState};
+use crate::search::{Handle, finalize};
+use crate::work::{Product, Work, spawn};
+use napi::bindgen_prelude::*;
+use napi_derive::napi;
+use nigh_table::{OnInvalid, ReadOptions, Source};
+use std::sync::{PoisonError, RwLock, RwLockReadGuard};
+
+pub type Shared = RwLock<nigh_table::Table>;
+
+/// The rows of one side of a join.
+#[napi(custom_finalize)]
+pub struct Table {
+    pub(crate) handle: Handle<Shared>,
+}
+finalize!(Table);
+
+impl nigh_table::Control for JobState {
+    fn cancelled(&self) -> bool {
+        nigh_core::Control::cancelled(self)
+    }
+    fn set_total(&self, rows: u64) {
+        nigh_core::Control::set_total(self, rows);
+    }
+    fn advance(&self, rows: u64) {
+        nigh_core::Control::advance(self, rows);
+    }
+}
+
+impl From<nigh_table::TableError> for Failure {
+    fn from(error: nigh_table::TableError) -> Failure {
+        Failure::new(error.code, error.message)
+    }
+}
+
+impl Product for nigh_table::Table {
+    type JsValue = Table;
+    fn into_js(self, env: &Env) -> Result<Table> {
+        let bytes = self.vectors.len() * 4 + self.num_rows * 8;
+        Ok(Table { handle: Handle::new(RwLock::new(self), "table", bytes, env) })
+    }
+}
+
+/// One of: a path, Arrow IPC bytes, or vectors with their ids as Arrow IPC.
+#[napi(object, object_to_js = false)]
+pub struct TableSource {
+    pub path: Option<String>,
+    pub ipc: Option<Uint8Array>,
+    pub vectors: Option<Float32Array>,
+    pub dim: Option<u32>,
+    pub ids_ipc: Option<Uint8Array>,
+}
+
+impl TableSource {
+    /// Copies what JavaScript owns: it may change or free it while native threads read.
+    pub fn take(self) -> Outcome<Source> {
+        Ok(match self {
+            TableSource { path: Some(path), .. } => Source::Path(path),
+            TableSource { ipc: Some(bytes), .. } => Source::IpcBytes(vec![bytes.to_vec().into()]),
+            TableSource { vectors: Some(values), dim: Some(dim), ids_ipc, .. } => Source::Vectors {
+                values: values.to_vec(),
+                dim: dim as usize,
+                ids: ids_ipc.map(|ids| ids.to_vec().into()),
+            },
+            _ => return Err(Failure::new("INVALID_ARGUMENT", "a source without content")),
+        })
+    }
+}
+
+#[napi(object, object_to_js = false)]
+pub struct TableReading {
+    pub id_col: Option<String>,
+    pub vector_col: Option<String>,
+    pub columns: Vec<String>,
+    pub on_invalid: String,
+    pub threads: u32,
+    pub side: String,
+}
+
+impl From<TableReading> for ReadOptions {
+    fn from(reading: TableReading) -> ReadOptions {
+        let defaults = ReadOptions::default();
+        ReadOptions {
+            // A column that was named must be there.
+            id_required: reading.id_col.is_some(),
+            id_col: reading.id_col.unwrap_or(defaults.id_col),
+            vector_col: reading.vector_col.unwrap_or(defaults.vector_col),
+            columns: reading.columns,
+            on_invalid: if reading.on_invalid == "drop" { OnInvalid::Drop } else { OnInvalid::Fail },
+            threads: reading.threads as usize,
+            side: if reading.side == "query" { "queries" } else { "items" },
+        }
+    }
+}
+
+#[napi]
+pub fn read_table(
+    sources: Vec<TableSource>,
+    options: TableReading,
+    job: &Job,
+) -> Result<AsyncTask<Work<nigh_table::Table>>> {
+    let sources = sources.into_iter().map(TableSource::take).collect::<Outcome<Vec<_>>>()?;
+    let (options, state) = (ReadOptions::from(options), job.state.clone());
+    Ok(spawn(move || Ok(nigh_table::read_table_owned(sources, &options, &*state)?)))
+}
+
+pub fn read(table: &Shared) -> RwLockReadGuard<'_, nigh_table::Table> {
+    table.read().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[napi]
+impl Table {
+    #[napi(getter)]
+    pub fn num_rows(&self) -> Result<u32> {
+        Ok(read(&*self.handle.get()?).num_rows as u32)
+    }
+    #[napi(getter)]
+    pub fn dim(&self) -> Result<u32> {
+        Ok(read(&*self.handle.get()?).dim as u32)
+    }
+    #[napi(getter)]
+    pub fn id_col(&self) -> Result<String> {
+        Ok(read(&*self.handle.get()?).id_field.name().clone())
+    }
+    /// Size of the inputs.
+    #[napi(getter)]
+    pub fn size_bytes(&self) -> Result<f64> {
+        Ok(read(&*self.handle.get()?).bytes as f64)
+    }
+    #[napi(getter)]
+    pub fn rejected_rows(&self) -> Result<u32> {
+        Ok(read(&*self.handle.get()?).rejects.len() as u32)
+    }
+    /// Rows with an id that a row before them has.
+    #[napi]
+    pub fn count_duplicate_ids(&self) -> Result<f64> {
+        let table = self.handle.get()?;
+        let count = read(&table).count_duplicate_ids().map_err(Failure::from)?;
+        Ok(count as f64)
+    }
+    #[napi]
+    pub fn dispose(&mut self, env: Env) {
+        self.handle.release(&env);
+    }
+}

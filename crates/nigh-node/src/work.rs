@@ -1,0 +1,69 @@
+//! Work off the main thread, as a promise. A panic becomes an error: unwinding out of `compute` would abort Node.
+
+use crate::failure::{Failure, Outcome};
+use napi::bindgen_prelude::*;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+/// What a task hands to JavaScript, and how much native memory V8 should know it holds.
+pub trait Product: Send + 'static {
+    type JsValue: ToNapiValue + TypeName;
+    fn into_js(self, env: &Env) -> Result<Self::JsValue>;
+}
+
+/// One piece of work.
+pub struct Work<T: Product> {
+    run: Option<Box<dyn FnOnce() -> Outcome<T> + Send>>,
+}
+
+/// Runs `f` on libuv's threads.
+pub fn spawn<T: Product>(f: impl FnOnce() -> Outcome<T> + Send + 'static) -> AsyncTask<Work<T>> {
+    AsyncTask::new(Work { run: Some(Box::new(f)) })
+}
+
+impl<T: Product> Task for Work<T> {
+    type Output = T;
+    type JsValue = T::JsValue;
+
+    fn compute(&mut self) -> Result<T> {
+        let Some(run) = self.run.take() else {
+            return Err(Failure::new("INTERNAL", "a task ran twice").into());
+        };
+        match catch_unwind(AssertUnwindSafe(run)) {
+            Ok(Ok(output)) => Ok(output),
+            Ok(Err(failure)) => Err(failure.into()),
+            Err(payload) => Err(Failure::panic(payload).into()),
+        }
+    }
+
+    fn resolve(&mut self, env: Env, output: T) -> Result<T::JsValue> {
+        output.into_js(&env)
+    }
+}
+
+impl Product for () {
+    type JsValue = ();
+    fn into_js(self, _env: &Env) -> Result<()> {
+        Ok(())
+    }
+}
+
+impl Product for String {
+    type JsValue = String;
+    fn into_js(self, _env: &Env) -> Result<String> {
+        Ok(self)
+    }
+}
+
+impl Product for Vec<f32> {
+    type JsValue = Float32Array;
+    fn into_js(self, _env: &Env) -> Result<Float32Array> {
+        Ok(Float32Array::new(self))
+    }
+}
+
+impl Product for Vec<u8> {
+    type JsValue = Uint8Array;
+    fn into_js(self, _env: &Env) -> Result<Uint8Array> {
+        Ok(Uint8Array::new(self))
+    }
+}

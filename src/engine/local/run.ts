@@ -1,0 +1,111 @@
+import type { ItemIndex } from '../../indexes/item-index.ts'
+import type { JoinParams } from '../../join/options.ts'
+import { type Plan, planJoin } from '../../join/plan.ts'
+import { CERTAIN, type RecallEstimate } from '../../join/statistics.ts'
+import type { TuneStep } from '../../join/tuner.ts'
+import { NeighborSink, type SinkOptions } from '../../merge/neighbor-sink.ts'
+import { callNow, type NativeTable, type NativeWritten } from '../../native.ts'
+import { type Ask, type Method, search } from '../../search/search.ts'
+import type { EngineCall, StageClock } from '../engine.ts'
+import { tuneLocally } from './tune.ts'
+
+/** A join whose tables are in native memory. */
+export interface LocalJoin {
+  index: ItemIndex
+  /** Undefined in a self join. */
+  queries: NativeTable | undefined
+  params: JoinParams
+}
+
+export interface LocalOutcome {
+  plan: Plan
+  recall: RecallEstimate
+  tuning: TuneStep[]
+  written: NativeWritten
+}
+
+/** Neighbors held at once, in bytes: enough that a block is large to the search, small beside the vectors. */
+const BLOCK_BYTES = 256e6
+const MIN_BLOCK_ROWS = 65_536
+
+/** Plans a join of tables in memory. */
+export function planLocally({ index, queries, params }: LocalJoin): Plan {
+  const level = callNow((native) => native.cpu()).level
+  const items = index.items.numRows
+  const self = queries === undefined
+  const shape = { queries: queries?.numRows ?? items, items, dim: index.items.dim, self }
+  return planJoin(shape, params, level, { numLists: index.clusters?.numLists })
+}
+
+/** Runs a join: lists and their effort where the plan wants them, the search in blocks, the writing behind it. */
+export async function runLocally(join: LocalJoin, sink: SinkOptions, clock: StageClock, call: EngineCall): Promise<LocalOutcome> {
+  const { index, queries, params } = join
+  const { signal } = call
+  const progressOf = (stage: 'cluster') => (progress: { done: number; total: number }) => call.onProgress?.({ stage, ...progress })
+  let plan = planLocally(join)
+  const { shape } = plan
+  const ask: Ask = {
+    queries,
+    // Never more than there is: the neighbors of a small table stay small.
+    k: Math.min(params.k, Math.max(1, shape.items)),
+    maxDistance: params.maxDistance,
+    includeSelf: params.includeSelf,
+    threads: params.threads,
+  }
+  let recall = CERTAIN
+  let tuning: TuneStep[] = []
+  if (plan.method === 'cluster') {
+    const { numLists } = plan.effort!
+    const { threads, seed } = params
+    await clock.time('cluster', () => index.cluster(numLists, seed, threads, { signal, onProgress: progressOf('cluster') }))
+    const before = { ...plan, effort: { ...plan.effort!, numLists: index.clusters!.numLists } }
+    const tuned = await clock.time('tune', () => tuneLocally(index, before, ask, call))
+    tuning = tuned.steps
+    recall = tuned.recall ?? CERTAIN
+    const ready = { numLists: before.effort.numLists, effort: tuned.effort, exactBecause: tuned.effort ? undefined : tuned.reason }
+    plan = planJoin(shape, params, plan.level, ready)
+  }
+  const written = await joinAndWrite(join, plan, ask, sink, clock, call)
+  return { plan, recall, tuning, written }
+}
+
+async function joinAndWrite(
+  { index, queries }: LocalJoin,
+  plan: Plan,
+  ask: Ask,
+  options: SinkOptions,
+  clock: StageClock,
+  call: EngineCall,
+): Promise<NativeWritten> {
+  const { signal } = call
+  const total = plan.shape.queries
+  const method: Method =
+    plan.method === 'exact' ? { method: 'exact', precision: plan.precision! } : { method: 'cluster', ...plan.effort! }
+  const blockRows = Math.max(MIN_BLOCK_ROWS, Math.floor(BLOCK_BYTES / (8 * ask.k)))
+  const sink = NeighborSink.create(index, queries, options)
+  let writing: Promise<void> = Promise.resolve()
+  try {
+    for (let first = 0; first < total; first += blockRows) {
+      const count = Math.min(blockRows, total - first)
+      // Asking for all rows lets an exact self join use that distance is symmetric.
+      const rows = count === total ? undefined : { first, count }
+      const onProgress = ({ done, total: units }: { done: number; total: number }) =>
+        call.onProgress?.({ stage: 'join', done: first + (units === 0 ? 0 : Math.min(1, done / units) * count), total })
+      const neighbors = await clock.time('join', () => search(index, { ...ask, rows }, method, { signal, onProgress }))
+      await clock.time('write', () => writing)
+      const onWritten = ({ done }: { done: number }) => call.onProgress?.({ stage: 'write', done: first + done, total })
+      // Only the last block reports its writing: the others are written while the search goes on.
+      const last = first + count === total
+      writing = sink.write(first, neighbors, { signal, ...(last ? { onProgress: onWritten } : {}) }).finally(() => neighbors.dispose())
+      // It is awaited below or in the next round; until then its failure must not count as unhandled.
+      writing.catch(() => {})
+    }
+    return await clock.time('write', async () => {
+      await writing
+      return sink.finish({ signal })
+    })
+  } finally {
+    await writing.catch(() => {})
+    sink.dispose()
+  }
+}

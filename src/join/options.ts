@@ -1,0 +1,160 @@
+import { availableParallelism } from 'node:os'
+import { invalidOption, NighError } from '../errors.ts'
+import type { Metric } from '../native.ts'
+
+/** What a kNN join can be asked. Each has a default; none is required. */
+export interface JoinOptions {
+  /** Neighbors of each query, 1 or more; fewer come back where there are fewer. Default 10. */
+  k?: number | undefined
+  /** `l2` (Euclidean distance), `cosine` (1 - cos) or `dot` (1 - inner product). Default `l2`. */
+  metric?: Metric | undefined
+  /** The fraction of the exact neighbors to find, above 0 and up to 1. Measured and reported. Default 0.95. */
+  recall?: number | undefined
+  /** Search exactly; not together with `recall`. */
+  exact?: boolean | undefined
+  /** Only neighbors at this distance or nearer. */
+  maxDistance?: number | undefined
+  /** In a self join, let a row be its own neighbor. */
+  includeSelf?: boolean | undefined
+  /** The id column of both sides. Default `id`; row numbers where a table has no such column. */
+  idCol?: string | undefined
+  /** The vector column of both sides. Default `vector`, or else the only column that holds vectors. */
+  featuresCol?: string | undefined
+  queryIdCol?: string | undefined
+  itemIdCol?: string | undefined
+  queryFeaturesCol?: string | undefined
+  itemFeaturesCol?: string | undefined
+  /** Item columns to carry into the neighbors. */
+  columns?: readonly string[] | undefined
+  /** Query columns to carry beside the query's id. */
+  queryColumns?: readonly string[] | undefined
+  /** `nested`: a row a query with a list of neighbors. `long`: a row a neighbor. Default `nested`. */
+  layout?: 'nested' | 'long' | undefined
+  /** What a null, ragged or non-finite vector does: `fail` the join, or `drop` the row. Default `fail`. */
+  onInvalid?: 'fail' | 'drop' | undefined
+  /** Where dropped rows go. */
+  rejects?: string | undefined
+  /** Threads to use. Default: as many as the machine runs at once. */
+  threads?: number | undefined
+  /** Seeds samples and clusters; the same seed gives the same bytes. Default 0. */
+  seed?: number | undefined
+  /** Replace an existing output. */
+  force?: boolean | undefined
+}
+
+/** `JoinOptions` checked, with defaults filled in. */
+export interface JoinParams {
+  k: number
+  metric: Metric
+  /** 1 when exact. */
+  recall: number
+  exact: boolean
+  maxDistance: number | undefined
+  includeSelf: boolean
+  query: SideParams
+  item: SideParams
+  layout: 'nested' | 'long'
+  onInvalid: 'fail' | 'drop'
+  rejects: string | undefined
+  threads: number
+  seed: number
+  force: boolean
+}
+
+export interface SideParams {
+  idCol: string | undefined
+  featuresCol: string | undefined
+  columns: string[]
+}
+
+export const DEFAULT_K = 10
+export const DEFAULT_RECALL = 0.95
+const MAX_K: number = 2 ** 31 - 1
+const MAX_THREADS = 1024
+
+const KNOWN: readonly (keyof JoinOptions)[] = [
+  ...(['k', 'metric', 'recall', 'exact', 'maxDistance', 'includeSelf', 'idCol', 'featuresCol'] as const),
+  ...(['queryIdCol', 'itemIdCol', 'queryFeaturesCol', 'itemFeaturesCol', 'columns', 'queryColumns'] as const),
+  ...(['layout', 'onInvalid', 'rejects', 'threads', 'seed', 'force'] as const),
+]
+
+/** Checks the options and fills in the defaults. Throws `INVALID_OPTION` with the parameter's name. */
+export function joinParams(options: JoinOptions): JoinParams {
+  for (const name of Object.keys(options)) {
+    if (!(KNOWN as readonly string[]).includes(name)) throw invalidOption(name, 'no such option')
+  }
+  const k = integer('k', options.k ?? DEFAULT_K, 1, MAX_K)
+  const exact = flag('exact', options.exact) ?? false
+  if (exact && options.recall !== undefined) {
+    throw new NighError('INVALID_OPTION', 'recall: an exact join has recall 1; ask for recall or exact, not both')
+  }
+  const recall = exact ? 1 : number('recall', options.recall ?? DEFAULT_RECALL)
+  if (!(recall > 0 && recall <= 1)) throw invalidOption('recall', `must be above 0 and at most 1, not ${recall}`)
+  const maxDistance = options.maxDistance === undefined ? undefined : number('maxDistance', options.maxDistance)
+  if (maxDistance !== undefined && Number.isNaN(maxDistance)) throw invalidOption('maxDistance', 'must be a number')
+  return {
+    k,
+    metric: oneOf('metric', options.metric ?? 'l2', ['l2', 'cosine', 'dot']),
+    recall,
+    // A recall of 1 can only be promised by an exact search.
+    exact: exact || recall === 1,
+    maxDistance,
+    includeSelf: flag('includeSelf', options.includeSelf) ?? false,
+    query: side(options.queryIdCol ?? options.idCol, options.queryFeaturesCol ?? options.featuresCol, 'queryColumns', options),
+    item: side(options.itemIdCol ?? options.idCol, options.itemFeaturesCol ?? options.featuresCol, 'columns', options),
+    layout: oneOf('layout', options.layout ?? 'nested', ['nested', 'long']),
+    onInvalid: oneOf('onInvalid', options.onInvalid ?? 'fail', ['fail', 'drop']),
+    rejects: options.rejects === undefined ? undefined : name('rejects', options.rejects),
+    threads: integer('threads', options.threads ?? availableParallelism(), 1, MAX_THREADS),
+    seed: integer('seed', options.seed ?? 0, 0, Number.MAX_SAFE_INTEGER),
+    force: flag('force', options.force) ?? false,
+  }
+}
+
+function side(
+  idCol: string | undefined,
+  featuresCol: string | undefined,
+  columnsName: 'columns' | 'queryColumns',
+  options: JoinOptions,
+): SideParams {
+  const columns = options[columnsName] ?? []
+  if (!Array.isArray(columns)) throw invalidOption(columnsName, 'must be a list of column names')
+  const repeated = columns.find((column, i) => columns.indexOf(column) !== i)
+  if (repeated !== undefined) throw invalidOption(columnsName, `names ${JSON.stringify(repeated)} twice`)
+  return {
+    idCol: idCol === undefined ? undefined : name('idCol', idCol),
+    featuresCol: featuresCol === undefined ? undefined : name('featuresCol', featuresCol),
+    columns: columns.map((column) => name(columnsName, column)),
+  }
+}
+
+function name(option: string, value: unknown): string {
+  if (typeof value !== 'string' || value === '') throw invalidOption(option, 'must be a name')
+  return value
+}
+
+function number(option: string, value: unknown): number {
+  if (typeof value !== 'number') throw invalidOption(option, `must be a number, not ${JSON.stringify(value)}`)
+  return value
+}
+
+export function integer(option: string, value: unknown, min: number, max: number): number {
+  const n = number(option, value)
+  if (!Number.isInteger(n) || n < min || n > max) {
+    const range = max === Number.MAX_SAFE_INTEGER ? `of ${min} or more` : `from ${min} to ${max}`
+    throw invalidOption(option, `must be a whole number ${range}, not ${n}`)
+  }
+  return n
+}
+
+function flag(option: string, value: unknown): boolean | undefined {
+  if (value !== undefined && typeof value !== 'boolean') throw invalidOption(option, 'must be true or false')
+  return value
+}
+
+function oneOf<T extends string>(option: string, value: T, choices: readonly T[]): T {
+  if (!choices.includes(value)) {
+    throw invalidOption(option, `must be ${choices.join(', ').replace(/, (\w+)$/, ' or $1')}, not ${JSON.stringify(value)}`)
+  }
+  return value
+}

@@ -1,0 +1,126 @@
+// The plan of a join: plain data. Nothing here runs anything.
+import {
+  baseRescore,
+  chooseNumLists,
+  clusterSearchSeconds,
+  clusterSeconds,
+  type Effort,
+  exactPrecision,
+  exactSeconds,
+  guessNprobe,
+  type JoinShape,
+  readSeconds,
+  SAMPLE_ROWS,
+  tuneSeconds,
+  writeSeconds,
+} from './cost.ts'
+import type { CpuLevel, Metric, Precision } from '../native.ts'
+import type { JoinParams } from './options.ts'
+
+export type StageName = 'read' | 'cluster' | 'tune' | 'join' | 'write'
+
+/** A stage with its parameters and what it is expected to take. */
+export interface Stage {
+  stage: StageName
+  params: Record<string, unknown>
+  /** Wall time expected on the plan's threads. */
+  seconds: number
+}
+
+export interface Plan {
+  method: 'exact' | 'cluster'
+  /** Why this method. */
+  reason: string
+  metric: Metric
+  k: number
+  recall: number
+  shape: JoinShape
+  level: CpuLevel
+  threads: number
+  seed: number
+  /** Of an exact search. */
+  precision: Precision | undefined
+  /** Of a cluster search; a guess until `tuned`. */
+  effort: Effort | undefined
+  tuned: boolean
+  stages: Stage[]
+  /** Expected wall time and peak memory. */
+  seconds: number
+  bytes: number
+}
+
+/** What the plan may build on. */
+export interface Ready {
+  /** Lists that exist already. */
+  numLists?: number | undefined
+  /** The effort that a tuner settled on. */
+  effort?: Effort | undefined
+  /** Go exact after all, for this reason. */
+  exactBecause?: string | undefined
+}
+
+/** Chooses the method by the cost model, and lays out the stages. */
+export function planJoin(shape: JoinShape, params: JoinParams, level: CpuLevel, ready: Ready = {}): Plan {
+  const { k, threads } = params
+  const numLists = ready.numLists ?? chooseNumLists(shape.items)
+  const nprobe = guessNprobe(params.recall, numLists)
+  const effort = ready.effort ?? { numLists, nprobe, rescore: baseRescore(k) }
+  const precision = exactPrecision(shape, k, level)
+  const exact = exactSeconds(shape, k, precision, level)
+  const cluster = {
+    build: ready.numLists === undefined ? clusterSeconds(shape, numLists, level) : 0,
+    tune: tuneSeconds(shape, effort, k, level),
+    search: clusterSearchSeconds(shape, effort, level),
+  }
+  const lists = cluster.build + cluster.tune + cluster.search
+  const { method, reason } = choose(params, exact, lists, ready)
+
+  const rowBytes = shape.dim * 4 + 16
+  const inputBytes = (shape.items + (shape.self ? 0 : shape.queries)) * rowBytes
+  const outputBytes = shape.queries * (16 + k * 12)
+  const wall = (seconds: number) => seconds / threads
+  const stages: Stage[] = [{ stage: 'read', params: { ...shape }, seconds: wall(readSeconds(inputBytes)) }]
+  if (method === 'cluster') {
+    stages.push({ stage: 'cluster', params: { numLists }, seconds: wall(cluster.build) })
+    const tuning = { recall: params.recall, sampleRows: Math.min(SAMPLE_ROWS, shape.queries), samples: 2 }
+    stages.push({ stage: 'tune', params: tuning, seconds: wall(cluster.tune) })
+    const search = { method, nprobe: effort.nprobe, rescore: effort.rescore, k }
+    stages.push({ stage: 'join', params: search, seconds: wall(cluster.search) })
+  } else {
+    stages.push({ stage: 'join', params: { method, precision, k }, seconds: wall(exact) })
+  }
+  const writing = { layout: params.layout, rows: params.layout === 'nested' ? shape.queries : shape.queries * k }
+  stages.push({ stage: 'write', params: writing, seconds: wall(writeSeconds(outputBytes)) })
+  return {
+    method,
+    reason,
+    metric: params.metric,
+    k,
+    recall: params.recall,
+    shape,
+    level,
+    threads,
+    seed: params.seed,
+    precision: method === 'exact' ? precision : undefined,
+    effort: method === 'cluster' ? effort : undefined,
+    tuned: method === 'cluster' && ready.effort !== undefined,
+    stages,
+    seconds: stages.reduce((sum, stage) => sum + stage.seconds, 0),
+    // Vectors, int8 codes and norms of the items, a second copy while lists are laid out, and the results.
+    bytes: inputBytes + shape.items * (shape.dim + 16) * (method === 'cluster' ? 2 : 1) + outputBytes + 60e6,
+  }
+}
+
+function choose(
+  params: JoinParams,
+  exact: number,
+  lists: number,
+  ready: Ready,
+): { method: 'exact' | 'cluster'; reason: string } {
+  if (params.exact) return { method: 'exact', reason: 'asked for' }
+  if (ready.exactBecause) return { method: 'exact', reason: ready.exactBecause }
+  if (ready.effort) return { method: 'cluster', reason: 'the recall was met on a sample of its own' }
+  const ratio = (a: number, b: number) => `${(a / b).toPrecision(2)} times`
+  if (exact <= lists) return { method: 'exact', reason: `lists would cost ${ratio(lists, exact)} as much` }
+  return { method: 'cluster', reason: `an exact search would cost ${ratio(exact, lists)} as much` }
+}

@@ -1,0 +1,125 @@
+// Chooses the effort of a cluster join on one sample of queries with known neighbors, and validates it on others.
+import {
+  baseRescore,
+  clusterSearchSeconds,
+  type Effort,
+  exactPrecision,
+  exactSeconds,
+  type JoinShape,
+  SAMPLE_ROWS,
+} from './cost.ts'
+import type { CpuLevel } from '../native.ts'
+import { RowSampler } from './sample.ts'
+import { estimateRecall, mean, type RecallEstimate, standardError } from './statistics.ts'
+
+/** Recall of each of the sample's queries at an effort. A sample's truth is computed once, at its first use. */
+export type Measure = (sample: Uint32Array, effort: Effort) => Promise<Float32Array>
+
+export interface TuneTask {
+  shape: JoinShape
+  k: number
+  recall: number
+  numLists: number
+  seed: number
+  level: CpuLevel
+}
+
+export interface TuneStep {
+  sample: 'choose' | 'validate'
+  nprobe: number
+  rescore: number
+  recall: number
+}
+
+/** An effort that was validated, or none: then the join goes exact for the reason given. */
+export interface Tuned {
+  effort: Effort | undefined
+  recall: RecallEstimate | undefined
+  steps: TuneStep[]
+  reason: string
+}
+
+/** A doubling that gains less than this is a plateau: more lists do not help, more rescoring may. */
+const PLATEAU = 0.002
+const MAX_RESCORE = 16
+/** Of the recall that may be missed, the part that int8 codes may take. */
+const QUANTIZATION_SHARE = 0.2
+const RAISE = 1.5
+
+export async function tune(task: TuneTask, measure: Measure): Promise<Tuned> {
+  const { shape, k, recall: target, numLists, level } = task
+  const steps: TuneStep[] = []
+  const sampler = new RowSampler(shape.queries, task.seed)
+  const exact = exactSeconds(shape, k, exactPrecision(shape, k, level), level)
+  const affordable = (effort: Effort) => clusterSearchSeconds(shape, effort, level) < exact
+  const goExact = (reason: string): Tuned => ({ effort: undefined, recall: undefined, steps, reason })
+  const tooDear = 'an exact search is cheaper than the lists it would take'
+
+  const chosen = sampler.take(Math.min(SAMPLE_ROWS, shape.queries))
+  const score = async (effort: Effort) => {
+    const recalls = await measure(chosen, effort)
+    steps.push({ sample: 'choose', nprobe: effort.nprobe, rescore: effort.rescore, recall: mean(recalls) })
+    return mean(recalls) - standardError(recalls)
+  }
+
+  let effort: Effort = { numLists, nprobe: 1, rescore: baseRescore(k) }
+  let value = await score(effort)
+  let rescoreChosen = false
+  const chooseRescore = async () => {
+    rescoreChosen = true
+    const best = await score({ ...effort, rescore: effort.rescore * 4 })
+    const enough = best - QUANTIZATION_SHARE * (1 - target)
+    for (const rescore of [effort.rescore, effort.rescore * 1.5, effort.rescore * 2, effort.rescore * 4]) {
+      const candidate = { ...effort, rescore }
+      const reached = rescore === effort.rescore ? value : await score(candidate)
+      if (reached < enough) continue
+      effort = candidate
+      value = reached
+      return
+    }
+  }
+
+  while (value < target) {
+    if (!rescoreChosen && (effort.nprobe >= 8 || effort.nprobe === numLists)) await chooseRescore()
+    if (value >= target) break
+    const wider = { ...effort, nprobe: Math.min(effort.nprobe * 2, numLists) }
+    const gained = wider.nprobe === effort.nprobe ? 0 : (await score(wider)) - value
+    if (gained < PLATEAU && value + gained < target) {
+      const deeper = { ...wider, rescore: wider.rescore * 2 }
+      const limit = baseRescore(k) * MAX_RESCORE
+      if (deeper.rescore > limit && wider.nprobe === numLists) return goExact('the lists cannot reach the recall')
+      effort = deeper.rescore <= limit ? deeper : wider
+      value = await score(effort)
+    } else {
+      effort = wider
+      value += gained
+    }
+    if (!affordable(effort)) return goExact(tooDear)
+  }
+  if (!rescoreChosen && effort.nprobe < numLists) await chooseRescore()
+  effort = await shrink(effort, target, score)
+
+  for (;;) {
+    if (!affordable(effort)) return goExact(tooDear)
+    if (sampler.left === 0) return goExact('no rows are left to validate on')
+    const sample = sampler.take(SAMPLE_ROWS)
+    const recalls = await measure(sample, effort)
+    const recall = estimateRecall(recalls, shape.queries)
+    steps.push({ sample: 'validate', nprobe: effort.nprobe, rescore: effort.rescore, recall: recall.estimate })
+    if (recall.estimate >= target) return { effort, recall, steps, reason: 'the recall was met on a sample of its own' }
+    if (effort.nprobe === numLists) return goExact('the lists cannot reach the recall')
+    effort = { ...effort, nprobe: Math.min(numLists, Math.ceil(effort.nprobe * RAISE)) }
+  }
+}
+
+/** The least nprobe that still reaches the target, to within a sixteenth. */
+async function shrink(effort: Effort, target: number, score: (effort: Effort) => Promise<number>): Promise<Effort> {
+  let high = effort.nprobe
+  let low = Math.floor(high / 2)
+  while (high - low > Math.max(1, high >> 4)) {
+    const nprobe = (low + high) >> 1
+    if ((await score({ ...effort, nprobe })) >= target) high = nprobe
+    else low = nprobe
+  }
+  return { ...effort, nprobe: high }
+}

@@ -1,0 +1,249 @@
+// The only file that loads the addon, and the only one that knows how its errors and progress arrive.
+import { existsSync } from 'node:fs'
+import { createRequire } from 'node:module'
+import { fileURLToPath } from 'node:url'
+import { NighError } from './errors.ts'
+
+export type Metric = 'l2' | 'cosine' | 'dot'
+export type Precision = 'f32' | 'int8'
+export type CpuLevel = 'scalar' | 'avx2' | 'avx512' | 'neon'
+
+export interface NativeJob {
+  cancel(): void
+  readonly done: number
+  readonly total: number
+}
+
+interface Disposable {
+  /** Frees the native memory now; the finalizer does it otherwise. */
+  dispose(): void
+}
+
+export interface NativeTable extends Disposable {
+  readonly numRows: number
+  readonly dim: number
+  readonly idCol: string
+  /** Size of the inputs. */
+  readonly sizeBytes: number
+  readonly rejectedRows: number
+  countDuplicateIds(): number
+}
+
+export interface NativeItems extends Disposable {
+  readonly numRows: number
+  readonly numDistinct: number
+  readonly dim: number
+}
+
+export interface NativeClusters extends Disposable {
+  readonly numLists: number
+  readonly longestList: number
+}
+
+export interface NativeNeighbors extends Disposable {
+  readonly k: number
+  readonly numQueries: number
+  readonly counts: Uint32Array
+  readonly rows: Uint32Array
+  readonly distances: Float32Array
+}
+
+export interface SearchOptions {
+  k: number
+  rows?: Uint32Array
+  first?: number
+  count?: number
+  includeSelf?: boolean
+  precision?: Precision
+  nprobe?: number
+  rescore?: number
+  maxDistance?: number
+  threads: number
+}
+
+/** One table to read: a file, directory or glob; Arrow IPC bytes; or plain vectors. */
+export interface NativeSource {
+  path?: string
+  ipc?: Uint8Array
+  vectors?: Float32Array
+  dim?: number
+  idsIpc?: Uint8Array
+}
+
+export interface NativeReadOptions {
+  idCol?: string
+  vectorCol?: string
+  columns: string[]
+  onInvalid: 'fail' | 'drop'
+  threads: number
+  side: string
+}
+
+export interface NativeWriteOptions {
+  /** IPC bytes in memory if absent. */
+  path?: string
+  layout: 'nested' | 'long'
+  columns: string[]
+  queryColumns: string[]
+  force: boolean
+}
+
+export interface NativeWritten {
+  /** Rows of a file. */
+  rows: number
+  neighbors: number
+  sizeBytes: number
+  bytes?: Uint8Array
+}
+
+export interface NativeWriter extends Disposable {
+  write(first: number, neighbors: NativeNeighbors, job: NativeJob): Promise<void>
+  finish(): Promise<NativeWritten>
+}
+
+/** A table of neighbors read back, its ids found in the tables it was made from. */
+export interface NativeFoundResult extends Disposable {
+  readonly numQueries: number
+  readonly maxNeighbors: number
+  readonly repeatedQueries: number
+  readonly duplicateQueryIds: number
+  readonly duplicateItemIds: number
+  /** The neighbors that some of its rows claim, at their true distances. */
+  claims(
+    items: NativeItems,
+    queries: NativeTable | undefined,
+    positions: Uint32Array,
+    k: number,
+    includeSelf: boolean,
+  ): Promise<NativeClaims>
+}
+
+export interface NativeClaims extends Disposable {
+  readonly judged: {
+    queryRows: Uint32Array
+    wrongDistances: number
+    missingDistances: number
+    pairs: number
+    selfPairs: number
+    repeatedPairs: number
+  }
+  neighbors(): NativeNeighbors
+}
+
+export interface Addon {
+  Job: new () => NativeJob
+  cpu(): { level: CpuLevel; threads: number; model: string }
+  peakMemoryBytes(): number
+  cpuSeconds(): number
+  readTable(sources: NativeSource[], options: NativeReadOptions, job: NativeJob): Promise<NativeTable>
+  newItems(table: NativeTable, metric: Metric, threads: number, job: NativeJob): Promise<NativeItems>
+  exactSearch(
+    items: NativeItems,
+    queries: NativeTable | undefined,
+    options: SearchOptions,
+    job: NativeJob,
+  ): Promise<NativeNeighbors>
+  buildClusters(
+    items: NativeItems,
+    numLists: number,
+    seed: number,
+    threads: number,
+    job: NativeJob,
+  ): Promise<NativeClusters>
+  clusterSearch(
+    clusters: NativeClusters,
+    items: NativeItems,
+    queries: NativeTable | undefined,
+    options: SearchOptions,
+    job: NativeJob,
+  ): Promise<NativeNeighbors>
+  recall(truth: NativeNeighbors, found: NativeNeighbors): Float32Array
+  createWriter(items: NativeTable, queries: NativeTable | undefined, options: NativeWriteOptions): NativeWriter
+  checkOutput(path: string, force: boolean): void
+  cleanLeftovers(path: string): number
+  writeRejects(path: string, items: NativeTable, queries: NativeTable | undefined, force: boolean): Promise<void>
+  inspect(source: NativeSource, idCol: string | undefined, vectorCol: string | undefined, job: NativeJob): Promise<string>
+  readResult(
+    source: NativeSource,
+    items: NativeTable,
+    queries: NativeTable | undefined,
+    job: NativeJob,
+  ): Promise<NativeFoundResult>
+}
+
+export interface Progress {
+  done: number
+  /** 0 while unknown. */
+  total: number
+}
+
+export interface CallOptions {
+  signal?: AbortSignal | undefined
+  onProgress?: ((progress: Progress) => void) | undefined
+}
+
+const POLL_MS = 100
+let loaded: Addon | undefined
+
+/** The addon, loaded on first use. */
+export function addon(): Addon {
+  if (loaded) return loaded
+  const path = fileURLToPath(new URL('../native/nigh.node', import.meta.url))
+  if (!existsSync(path)) {
+    throw new NighError('NATIVE_MISSING', `the native addon is not built (${path}): run "npm run build"`)
+  }
+  try {
+    loaded = createRequire(import.meta.url)(path) as Addon
+  } catch (cause) {
+    const message = `the native addon does not load here (${path}): run "npm run build" on this machine`
+    throw new NighError('NATIVE_MISSING', message, { cause })
+  }
+  return loaded
+}
+
+/** Takes `CODE: message` apart. */
+export function fromNative(error: unknown): unknown {
+  if (error instanceof NighError || !(error instanceof Error)) return error
+  const match = /^([A-Z][A-Z0-9_]+): ([\s\S]*)$/.exec(error.message)
+  return new NighError(match?.[1] ?? 'INTERNAL', match?.[2] ?? error.message, { cause: error })
+}
+
+/** A short native call. */
+export function callNow<T>(call: (native: Addon) => T): T {
+  try {
+    return call(addon())
+  } catch (error) {
+    throw fromNative(error)
+  }
+}
+
+export function throwIfAborted(signal: AbortSignal | undefined): void {
+  if (signal?.aborted) throw cancelled(signal)
+}
+
+function cancelled(signal: AbortSignal): NighError {
+  return new NighError('CANCELLED', 'cancelled', { cause: signal.reason })
+}
+
+/** A long native call: polled for progress, cancelled when the signal aborts. Its promise settles only once the work ended. */
+export async function call<T>(start: (native: Addon, job: NativeJob) => Promise<T>, options: CallOptions): Promise<T> {
+  const { signal, onProgress } = options
+  throwIfAborted(signal)
+  const native = addon()
+  const job = new native.Job()
+  const onAbort = () => job.cancel()
+  signal?.addEventListener('abort', onAbort, { once: true })
+  const report = () => onProgress?.({ done: job.done, total: job.total })
+  const timer = onProgress && setInterval(report, POLL_MS)
+  try {
+    const result = await start(native, job)
+    report()
+    return result
+  } catch (error) {
+    const decoded = fromNative(error)
+    throw signal?.aborted && decoded instanceof NighError && decoded.code === 'CANCELLED' ? cancelled(signal) : decoded
+  } finally {
+    clearInterval(timer)
+    signal?.removeEventListener('abort', onAbort)
+  }
+}

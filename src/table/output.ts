@@ -1,0 +1,21 @@
+import { addon, type CallOptions, call, callNow, type NativeTable } from '../native.ts'
+
+/**
+ * Fails before any work is done where writing could only fail after it: OUTPUT_FORMAT, OUTPUT_EXISTS or OUTPUT_UNWRITABLE.
+ * Removes what killed processes left beside the path.
+ */
+export function checkOutput(path: string, force: boolean): void {
+  callNow(() => addon().cleanLeftovers(path))
+  callNow(() => addon().checkOutput(path, force))
+}
+
+/** Writes the rows that reading dropped: file, row, reason and message of each. */
+export function writeRejects(
+  path: string,
+  items: NativeTable,
+  queries: NativeTable | undefined,
+  force: boolean,
+  options: CallOptions,
+): Promise<void> {
+  return call((native) => native.writeRejects(path, items, queries, force), options)
+}
