@@ -9,7 +9,7 @@ const run = async (...args) => {
 }
 
 await run('npm ci', stepInstall)
-await run('format and lint: Biome', tool('@biomejs/biome/bin/biome', ['check', '.']))
+await run('format and lint: Biome', tool('@biomejs/biome/bin/biome', ['check', '--colors=off', '.']))
 await run('format: rustfmt', cargo(['fmt', '--all', '--check']))
 await run('types: tsc', typescript())
 if (!existsSync(nativePath)) await run('build: the Rust addon', stepNative)

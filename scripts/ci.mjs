@@ -85,7 +85,7 @@ await steps.run('Python packages for the interop tests', stepPython)
 if (install.status !== 0) finish()
 
 await steps.run('format: rustfmt', cargo(['fmt', '--all', '--check']))
-await steps.run('format and lint: Biome', tool('@biomejs/biome/bin/biome', ['ci', '.']))
+await steps.run('format and lint: Biome', tool('@biomejs/biome/bin/biome', ['ci', '--colors=off', '.']))
 const native = await steps.run('build: the Rust addon', stepNative)
 const types = await steps.run('build and types: tsc', typescript())
 await steps.run(

@@ -154,11 +154,6 @@ export class Steps {
   }
 }
 
-/** A step that runs one command and passes when it exits with 0. */
-export function command(program, args, options = {}) {
-  return async () => runCapture(program, args, options)
-}
-
 const npm = windows ? 'npm.cmd' : 'npm'
 
 /** Installs what package-lock.json pins; nothing to do when it is there already. */

@@ -21,7 +21,7 @@ function* sourceFiles(folder: string): Generator<string> {
 }
 
 /** `node_modules/a/node_modules/@b/c/lib/x.js` belongs to `@b/c`. */
-export function packageOf(path: string): string {
+function packageOf(path: string): string {
   const parts = path.split(/[\\/]/)
   const at = parts.lastIndexOf('node_modules') + 1
   return parts[at]?.startsWith('@') ? `${parts[at]}/${parts[at + 1]}` : (parts[at] ?? '')
