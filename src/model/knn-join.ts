@@ -61,7 +61,8 @@ async function withTables<T>(
   const output = { signal, onProgress, to }
   if (to !== undefined) checkOutput(to, params.force)
   const clock = new StageClock()
-  const index = await readItems(items, params, clock, output)
+  const selfColumns = queries === undefined ? params.query.columns : []
+  const index = await readItems(items, params, clock, output, selfColumns)
   let table: NativeTable | undefined
   try {
     table = queries === undefined ? undefined : await readQueries(queries, params, clock, output)

@@ -109,16 +109,18 @@ export class NearestNeighborsModel implements AsyncDisposable {
   }
 }
 
-/** Reads the items of a join into an index. */
+/** Reads the items of a join into an index, with every column that either side of the result carries of them. */
 export async function readItems(
   items: TableInput,
   params: JoinParams,
   clock: StageClock,
   call: EngineCall,
+  queryColumns: readonly string[] = [],
 ): Promise<ItemIndex> {
   const { metric, threads } = params
+  const columns = [...new Set([...params.item.columns, ...queryColumns])]
   return clock.time('read', async () => {
-    const table = await readSide(items, params, 'item', call)
+    const table = await readSide(items, params, 'item', call, columns)
     try {
       return await ItemIndex.create(table, metric, threads, { signal: call.signal })
     } catch (error) {
@@ -134,13 +136,19 @@ export function readQueries(
   clock: StageClock,
   call: EngineCall,
 ): Promise<NativeTable> {
-  return clock.time('read', () => readSide(queries, params, 'query', call))
+  return clock.time('read', () => readSide(queries, params, 'query', call, params.query.columns))
 }
 
-function readSide(input: TableInput, params: JoinParams, side: 'query' | 'item', call: EngineCall): Promise<NativeTable> {
+function readSide(
+  input: TableInput,
+  params: JoinParams,
+  side: 'query' | 'item',
+  call: EngineCall,
+  columns: readonly string[],
+): Promise<NativeTable> {
   const { onInvalid, threads } = params
   const onProgress = (progress: { done: number; total: number }) => call.onProgress?.({ stage: 'read', ...progress })
-  return readTable(input, { ...params[side], onInvalid, threads, side }, { signal: call.signal, onProgress })
+  return readTable(input, { ...params[side], columns, onInvalid, threads, side }, { signal: call.signal, onProgress })
 }
 
 /** Joins tables in memory: checks that they fit each other, runs the plan, reports. */

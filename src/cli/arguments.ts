@@ -1,0 +1,129 @@
+// Command line arguments: node's parser, with errors that teach.
+import { parseArgs } from 'node:util'
+import { NighError } from '../errors.ts'
+
+export interface Flag {
+  type: 'string' | 'boolean'
+  short?: string
+  /** The value's name in the help. */
+  value?: string
+  help: string
+  /** A heading of the help; flags of one group follow each other. */
+  group?: string
+}
+
+export type Flags = Record<string, Flag>
+
+export interface Parsed {
+  values: Record<string, string | boolean | undefined>
+  positionals: string[]
+}
+
+export function usageError(message: string): NighError {
+  return new NighError('USAGE', message)
+}
+
+/** Parses what follows the command's name. Unknown options are refused with the nearest known one. */
+export function parseArguments(command: string, args: readonly string[], flags: Flags): Parsed {
+  // The parser takes a lone dash for a value only where an option asks for one; as a positional it is fine. Negative
+  // numbers look like options to it: `-k -3` becomes `-k=-3`.
+  const { tokens } = parseArgs({ args: joinNegativeNumbers(args), options: parserOptions(flags), strict: false, tokens: true })
+  const values: Parsed['values'] = {}
+  const positionals: string[] = []
+  for (const token of tokens) {
+    if (token.kind === 'positional') positionals.push(token.value)
+    if (token.kind !== 'option') continue
+    const flag = flags[token.name]
+    if (!flag) throw unknownOption(command, token.rawName, flags)
+    if (values[token.name] !== undefined) throw usageError(`${token.rawName}: given twice`)
+    if (flag.type === 'boolean') {
+      if (token.value !== undefined) throw usageError(`${token.rawName}: takes no value`)
+      values[token.name] = true
+    } else {
+      // `-k=3` reaches us as `=3`.
+      const value = token.rawName.startsWith('--') ? token.value : token.value?.replace(/^=/, '')
+      if (value === undefined || value === '') throw usageError(`${token.rawName}: needs a value (${flag.value ?? 'VALUE'})`)
+      if (!token.inlineValue && value.startsWith('-') && value !== '-') {
+        throw usageError(`${token.rawName}: needs a value (${flag.value ?? 'VALUE'}), but ${value} follows`)
+      }
+      values[token.name] = value
+    }
+  }
+  return { values, positionals }
+}
+
+function parserOptions(flags: Flags): Record<string, { type: 'string' | 'boolean'; short?: string }> {
+  const entries = Object.entries(flags).map(([name, { type, short }]) => [name, short ? { type, short } : { type }] as const)
+  return Object.fromEntries(entries)
+}
+
+function joinNegativeNumbers(args: readonly string[]): string[] {
+  const joined: string[] = []
+  for (const arg of args) {
+    const previous = joined.at(-1)
+    if (/^-\.?\d/.test(arg) && previous !== undefined && /^--?[a-z-]+$/.test(previous)) {
+      joined[joined.length - 1] = `${previous}=${arg}`
+    } else joined.push(arg)
+  }
+  return joined
+}
+
+function unknownOption(command: string, raw: string, flags: Flags): NighError {
+  const name = raw.replace(/^-+/, '')
+  const near = nearest(name, Object.keys(flags))
+  const hint = near ? ` Did you mean ${near.length === 1 ? '-' : '--'}${near}?` : ''
+  return usageError(`unknown option ${raw} of nigh ${command}.${hint} See: nigh ${command} --help`)
+}
+
+/** The known name that is nearest to a mistyped one, if one is near at all. */
+export function nearest(name: string, known: readonly string[]): string | undefined {
+  let best: string | undefined
+  let least = Math.max(1, Math.floor(name.length / 3)) + 1
+  for (const candidate of known) {
+    const distance = candidate.startsWith(name) && name.length > 1 ? 1 : editDistance(name, candidate)
+    if (distance < least) {
+      least = distance
+      best = candidate
+    }
+  }
+  return best
+}
+
+function editDistance(a: string, b: string): number {
+  let row = Array.from({ length: b.length + 1 }, (_, j) => j)
+  for (let i = 1; i <= a.length; i++) {
+    const next = [i]
+    for (let j = 1; j <= b.length; j++) {
+      const replaced = row[j - 1]! + (a[i - 1] === b[j - 1] ? 0 : 1)
+      next.push(Math.min(replaced, row[j]! + 1, next[j - 1]! + 1))
+    }
+    row = next
+  }
+  return row[b.length]!
+}
+
+export function text(parsed: Parsed, name: string): string | undefined {
+  const value = parsed.values[name]
+  return typeof value === 'string' ? value : undefined
+}
+
+export function isSet(parsed: Parsed, name: string): boolean {
+  return parsed.values[name] === true
+}
+
+export function number(parsed: Parsed, name: string): number | undefined {
+  const value = text(parsed, name)
+  if (value === undefined) return undefined
+  const parsedNumber = Number(value)
+  if (value.trim() === '' || Number.isNaN(parsedNumber)) {
+    throw usageError(`${name.length === 1 ? '-' : '--'}${name}: must be a number, not ${JSON.stringify(value)}`)
+  }
+  return parsedNumber
+}
+
+export function list(parsed: Parsed, name: string): string[] | undefined {
+  return text(parsed, name)
+    ?.split(',')
+    .map((part) => part.trim())
+    .filter((part) => part !== '')
+}

@@ -1,0 +1,21 @@
+import { closeSync, fsyncSync, openSync, renameSync, rmSync, writeSync } from 'node:fs'
+import { basename, dirname, join } from 'node:path'
+import { NighError } from '../errors.ts'
+
+/** Writes a small file: complete or absent. */
+export function writeFileAtomically(path: string, content: string): void {
+  const temporary = join(dirname(path), `.${basename(path)}.nigh-${process.pid}.tmp`)
+  try {
+    const file = openSync(temporary, 'w')
+    try {
+      writeSync(file, content)
+      fsyncSync(file)
+    } finally {
+      closeSync(file)
+    }
+    renameSync(temporary, path)
+  } catch (cause) {
+    rmSync(temporary, { force: true })
+    throw new NighError('OUTPUT_UNWRITABLE', `${path}: cannot be written: ${(cause as Error).message}`, { cause })
+  }
+}

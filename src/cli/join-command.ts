@@ -1,0 +1,152 @@
+import { writeFileAtomically } from './files.ts'
+import { invalidOption } from '../errors.ts'
+import { formatBytes, formatSeconds } from '../join/explain.ts'
+import type { JoinReport } from '../join/report.ts'
+import type { JoinOptions } from '../join/options.ts'
+import { explainJoin, knnJoin, selfJoin } from '../model/knn-join.ts'
+import type { Metric } from '../native.ts'
+import { checkOutput } from '../table/output.ts'
+import { isSet, list, number, type Parsed, parseArguments, text, usageError } from './arguments.ts'
+import type { CommandContext } from './main.ts'
+import type { CommandHelp } from './help.ts'
+import { progressLine } from './terminal.ts'
+
+const FIND = 'What to find'
+const COLUMNS = 'Columns'
+const OUTPUT = 'Output'
+const RUN = 'The run'
+
+export const joinHelp: CommandHelp = {
+  summary: 'the k nearest items of each query',
+  usage: ['nigh join QUERIES ITEMS --out OUT [options]', 'nigh join ITEMS --self --out OUT [options]'],
+  about: [
+    'QUERIES and ITEMS: Parquet or Arrow IPC; a file, a directory, a quoted glob, or - for Arrow IPC on stdin.',
+    'OUT: .parquet, .arrow, .feather, .ipc or .arrows by extension, or - for an Arrow IPC stream on stdout. It appears complete or',
+    'not at all.',
+  ],
+  flags: {
+    k: { type: 'string', short: 'k', value: 'N', help: 'neighbors of each query (10)', group: FIND },
+    metric: { type: 'string', value: 'l2|cosine|dot', help: 'Euclidean distance, 1 - cos, 1 - inner product (l2)', group: FIND },
+    recall: { type: 'string', value: 'R', help: 'fraction of the exact neighbors to find; measured (0.95)', group: FIND },
+    exact: { type: 'boolean', help: 'all of them', group: FIND },
+    'max-distance': { type: 'string', value: 'D', help: 'only neighbors at this distance or nearer', group: FIND },
+    self: { type: 'boolean', help: 'join the items with themselves; a row is not its own neighbor', group: FIND },
+    'include-self': { type: 'boolean', help: 'with --self: it is', group: FIND },
+    id: { type: 'string', value: 'NAME', help: 'id column of both sides (id, or row numbers)', group: COLUMNS },
+    'query-id': { type: 'string', value: 'NAME', help: 'of the queries', group: COLUMNS },
+    'item-id': { type: 'string', value: 'NAME', help: 'of the items', group: COLUMNS },
+    vector: { type: 'string', value: 'NAME', help: 'vector column of both sides (vector)', group: COLUMNS },
+    'query-vector': { type: 'string', value: 'NAME', help: 'of the queries', group: COLUMNS },
+    'item-vector': { type: 'string', value: 'NAME', help: 'of the items', group: COLUMNS },
+    columns: { type: 'string', value: 'a,b', help: 'item columns to carry into the neighbors', group: COLUMNS },
+    'query-columns': { type: 'string', value: 'a,b', help: 'query columns to carry', group: COLUMNS },
+    out: { type: 'string', short: 'o', value: 'OUT', help: 'where the neighbors go', group: OUTPUT },
+    layout: { type: 'string', value: 'nested|long', help: 'a row a query with a list, or a row a neighbor (nested)', group: OUTPUT },
+    force: { type: 'boolean', help: 'replace existing files', group: OUTPUT },
+    report: { type: 'string', value: 'FILE', help: 'JSON: plan, rows, recall, seconds, memory, machine', group: OUTPUT },
+    'on-invalid': { type: 'string', value: 'fail|drop', help: 'null, ragged or non-finite vectors (fail)', group: OUTPUT },
+    rejects: { type: 'string', value: 'FILE', help: 'where dropped rows go (OUT.rejects.parquet)', group: OUTPUT },
+    threads: { type: 'string', value: 'N', help: 'changes the time, never the answer (all)', group: RUN },
+    seed: { type: 'string', value: 'N', help: 'of samples and clusters (0)', group: RUN },
+    explain: { type: 'boolean', help: 'print the plan with its estimates; run nothing', group: RUN },
+    quiet: { type: 'boolean', short: 'q', help: 'nothing on stderr but errors', group: RUN },
+    help: { type: 'boolean', short: 'h', help: 'this text', group: RUN },
+  },
+  examples: [
+    ['nigh join queries.parquet items.parquet -k 10 --recall 0.95 --out neighbors.parquet', 'ten neighbors of each query'],
+    ['nigh join items.parquet --self --metric cosine --max-distance 0.1 --out near.parquet', 'near duplicates within a table'],
+    ["nigh join 'day=*/*.parquet' items/ --columns title --layout long --out rows.arrow", 'many files, a row a neighbor'],
+    ['nigh join queries.parquet items.parquet --explain', 'what it would do, and how long that takes'],
+  ],
+}
+
+export async function joinCommand(args: readonly string[], { signal, stderr, stdout }: CommandContext): Promise<void> {
+  const parsed = parseArguments('join', args, joinHelp.flags)
+  const { queries, items } = inputs(parsed)
+  const out = text(parsed, 'out')
+  const reportPath = text(parsed, 'report')
+  if (isSet(parsed, 'explain')) {
+    const options = { ...joinOptions(parsed, out), signal }
+    const { text: plan } = await explainJoin(queries ?? { self: true }, items, options)
+    stdout.write(`${plan}\n`)
+    return
+  }
+  if (out === undefined) throw usageError('--out OUT is required: where the neighbors go (.parquet, .arrow, .arrows or -)')
+  const options = joinOptions(parsed, out)
+  if (options.rejects !== undefined && text(parsed, 'rejects') !== undefined) checkOutput(options.rejects, options.force ?? false)
+  const progress = progressLine(stderr, isSet(parsed, 'quiet'))
+  const call = { ...options, to: out, signal, onProgress: progress.onProgress }
+  const started = performance.now()
+  let report: JoinReport
+  try {
+    const result = await (queries === undefined ? selfJoin(items, call) : knnJoin(queries, items, call))
+    report = result.report
+  } finally {
+    progress.end()
+  }
+  report.seconds.total = (performance.now() - started) / 1000
+  if (reportPath !== undefined) writeFileAtomically(reportPath, `${JSON.stringify(report, null, 2)}\n`)
+  if (!isSet(parsed, 'quiet')) stderr.write(`${summary(report, out)}\n`)
+}
+
+function inputs({ positionals, values }: Parsed): { queries: string | undefined; items: string } {
+  const [first, second, extra] = positionals
+  if (values.self === true) {
+    if (first === undefined) throw usageError('which table? nigh join ITEMS --self --out OUT')
+    if (second !== undefined) throw usageError(`a self join has one table, but two are given: ${first} and ${second}`)
+    for (const name of ['query-id', 'query-vector', 'query-columns']) {
+      if (values[name] !== undefined && name !== 'query-columns') throw usageError(`--${name}: a self join has one table; use --${name.slice(6)}`)
+    }
+    return { queries: undefined, items: first }
+  }
+  if (first === undefined || second === undefined) {
+    throw usageError('two tables are needed: nigh join QUERIES ITEMS --out OUT (or one with --self)')
+  }
+  if (extra !== undefined) throw usageError(`two tables are joined, but ${extra} is a third; quote globs`)
+  if (first === '-' && second === '-') throw usageError('only one of the tables can be read from stdin')
+  if (values['include-self'] === true) throw usageError('--include-self: only with --self')
+  return { queries: first, items: second }
+}
+
+function joinOptions(parsed: Parsed, out: string | undefined): JoinOptions {
+  const rejects = text(parsed, 'rejects')
+  const onInvalid = text(parsed, 'on-invalid') as JoinOptions['onInvalid']
+  if (rejects !== undefined && onInvalid !== 'drop') throw invalidOption('rejects', 'only together with --on-invalid drop')
+  const beside = out === undefined || out === '-' ? undefined : `${out}.rejects.parquet`
+  return {
+    k: number(parsed, 'k'),
+    metric: text(parsed, 'metric') as Metric | undefined,
+    recall: number(parsed, 'recall'),
+    exact: isSet(parsed, 'exact') || undefined,
+    maxDistance: number(parsed, 'max-distance'),
+    includeSelf: isSet(parsed, 'include-self') || undefined,
+    idCol: text(parsed, 'id'),
+    queryIdCol: text(parsed, 'query-id'),
+    itemIdCol: text(parsed, 'item-id'),
+    featuresCol: text(parsed, 'vector'),
+    queryFeaturesCol: text(parsed, 'query-vector'),
+    itemFeaturesCol: text(parsed, 'item-vector'),
+    columns: list(parsed, 'columns'),
+    queryColumns: list(parsed, 'query-columns'),
+    layout: text(parsed, 'layout') as JoinOptions['layout'],
+    onInvalid,
+    rejects: onInvalid === 'drop' ? (rejects ?? beside) : undefined,
+    threads: number(parsed, 'threads'),
+    seed: number(parsed, 'seed'),
+    force: isSet(parsed, 'force') || undefined,
+  }
+}
+
+/** Rows, recall, time, memory and where the result is, in a line or two. */
+function summary({ rows, recall, seconds, peakMemoryBytes, plan, rejected, duplicateItemIds }: JoinReport, out: string): string {
+  const count = (n: number) => n.toLocaleString('en-US')
+  const measured = `recall ${recall.estimate.toFixed(4)} [${recall.low.toFixed(4)}, ${recall.high.toFixed(4)}] on ${count(recall.sampleSize)} sampled queries`
+  const how = plan.method === 'exact' ? 'exact (recall 1)' : measured
+  const lines = [
+    `${count(rows.queries)} queries x ${count(rows.items)} items: ${how}, ${formatSeconds(seconds.total)}, ${formatBytes(peakMemoryBytes)} -> ${out}`,
+  ]
+  const dropped = rejected.queries + rejected.items
+  if (dropped > 0) lines.push(`${count(dropped)} rows dropped${rejected.path ? ` -> ${rejected.path}` : ''}`)
+  if (duplicateItemIds > 0) lines.push(`note: ${count(duplicateItemIds)} items have an id that an item before them has`)
+  return lines.join('\n')
+}

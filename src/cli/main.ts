@@ -1,0 +1,91 @@
+#!/usr/bin/env node
+import { readFileSync, realpathSync } from 'node:fs'
+import { fileURLToPath } from 'node:url'
+import { NighError } from '../errors.ts'
+import { nearest, usageError } from './arguments.ts'
+import { evalCommand, evalHelp } from './eval-command.ts'
+import { type CommandHelp, commandHelp, mainHelp } from './help.ts'
+import { inspectCommand, inspectHelp } from './inspect-command.ts'
+import { joinCommand, joinHelp } from './join-command.ts'
+
+export interface CommandContext {
+  signal: AbortSignal
+  stdout: NodeJS.WriteStream
+  stderr: NodeJS.WriteStream
+}
+
+const EXIT_FAILED = 1
+const EXIT_USAGE = 2
+
+type Command = (args: readonly string[], context: CommandContext) => Promise<void>
+const commands: Record<string, { run: Command; help: CommandHelp }> = {
+  join: { run: joinCommand, help: joinHelp },
+  inspect: { run: inspectCommand, help: inspectHelp },
+  eval: { run: evalCommand, help: evalHelp },
+}
+
+function version(): string {
+  return JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')).version
+}
+
+async function dispatch(args: readonly string[], context: CommandContext): Promise<void> {
+  const [name, ...rest] = args
+  const helps = Object.fromEntries(Object.entries(commands).map(([command, { help }]) => [command, help]))
+  if (name === '--version' || name === '-V') return void context.stdout.write(`${version()}\n`)
+  if (name === undefined || name === '--help' || name === '-h' || (name === 'help' && rest.length === 0)) {
+    return void context.stdout.write(`${mainHelp(version(), helps)}\n`)
+  }
+  const asked = name === 'help' ? rest[0]! : name
+  const command = Object.hasOwn(commands, asked) ? commands[asked] : undefined
+  if (!command) {
+    const near = nearest(asked, Object.keys(commands))
+    throw usageError(`there is no command ${JSON.stringify(asked)}.${near ? ` Did you mean ${near}?` : ''} See: nigh --help`)
+  }
+  if (name === 'help' || rest.includes('--help') || rest.includes('-h')) {
+    return void context.stdout.write(`${commandHelp(asked, command.help)}\n`)
+  }
+  await command.run(rest, context)
+}
+
+/** Aborts on the first signal, exits at once on the second. Gives the exit code of the signal that came. */
+function listenForSignals(controller: AbortController): () => number | undefined {
+  let exitCode: number | undefined
+  for (const [signal, code] of [['SIGINT', 130], ['SIGTERM', 143], ['SIGHUP', 129]] as const) {
+    process.on(signal, () => {
+      if (exitCode !== undefined) process.exit(code)
+      exitCode = code
+      controller.abort(signal)
+    })
+  }
+  return () => exitCode
+}
+
+async function main(): Promise<void> {
+  const controller = new AbortController()
+  const interrupted = listenForSignals(controller)
+  // A closed pipe (`nigh inspect x | head`) is no failure of ours.
+  for (const stream of [process.stdout, process.stderr]) {
+    stream.on('error', (error: NodeJS.ErrnoException) => {
+      if (error.code === 'EPIPE') process.exit(0)
+      throw error
+    })
+  }
+  try {
+    const { stdout, stderr } = process
+    await dispatch(process.argv.slice(2), { signal: controller.signal, stdout, stderr })
+  } catch (error) {
+    const signaled = interrupted()
+    process.exitCode = signaled ?? fail(error)
+  }
+}
+
+function fail(error: unknown): number {
+  if (!(error instanceof NighError)) {
+    process.stderr.write(`error[INTERNAL]: ${error instanceof Error ? (error.stack ?? error.message) : error}\n`)
+    return EXIT_FAILED
+  }
+  process.stderr.write(`error[${error.code}]: ${error.message}\n`)
+  return error.code === 'USAGE' || error.code === 'INVALID_OPTION' ? EXIT_USAGE : EXIT_FAILED
+}
+
+if (process.argv[1] && realpathSync(process.argv[1]) === fileURLToPath(import.meta.url)) await main()
