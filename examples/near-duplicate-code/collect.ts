@@ -6,6 +6,7 @@ export interface Snippet {
   package: string
   path: string
   line: number
+  lastLine: number
   lines: string[]
 }
 
@@ -78,7 +79,13 @@ export function* snippets(folder: string, size: number): Generator<Snippet> {
       const key = window.map((l) => l.text.trim()).join('\n')
       if (texts.has(key)) continue
       texts.add(key)
-      yield { package: name, path, line: window[0]!.line, lines: window.map((l) => l.text) }
+      yield {
+        package: name,
+        path,
+        line: window[0]!.line,
+        lastLine: window.at(-1)!.line,
+        lines: window.map((l) => l.text),
+      }
     }
   }
 }

@@ -14,7 +14,7 @@ export interface Pair {
 }
 
 export interface Findings {
-  /** How many rows have their nearest neighbor below each bound. */
+  /** How many rows have their nearest neighbor elsewhere (not among the lines around it) below each bound. */
   histogram: { below: number; label: string; rows: number }[]
   /** Rows with a near copy (below `nearCopy`) in another package. */
   copied: number
@@ -60,6 +60,8 @@ function editedLines(a: Snippet, b: Snippet): number {
   return edited
 }
 
+const overlap = (a: Snippet, b: Snippet) => a.path === b.path && a.line <= b.lastLine && b.line <= a.lastLine
+
 /** How good an example a snippet is: much text, in lines that fit a terminal. */
 function legibility({ lines }: Snippet): number {
   const lengths = lines.map((line) => line.trim().length)
@@ -73,7 +75,9 @@ export function findings(rows: Snippet[], neighbors: Iterable<[row: number, foun
   let copied = 0
   for (const [row, { ids, distances }] of neighbors) {
     const a = rows[row]!
-    if (ids.length > 0) histogram.find((bin) => distances[0]! < bin.below)!.rows++
+    let nearest = 0
+    while (nearest < ids.length && overlap(a, rows[ids[nearest]!]!)) nearest++
+    if (nearest < ids.length) histogram.find((bin) => distances[nearest]! < bin.below)!.rows++
     const others = new Set<string>()
     for (let i = 0; i < ids.length && distances[i]! < nearCopy; i++) {
       const b = rows[ids[i]!]!

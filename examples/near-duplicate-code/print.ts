@@ -45,7 +45,7 @@ function printPair({ a, b, distance }: Pair): void {
 }
 
 export function printFindings(found: Findings, rows: number): void {
-  heading('How near is the nearest other snippet?')
+  heading('How near is the nearest snippet elsewhere?')
   const most = Math.max(...found.histogram.map((bin) => bin.rows), 1)
   let from = 0
   for (const bin of found.histogram) {
