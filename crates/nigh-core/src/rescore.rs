@@ -13,7 +13,8 @@ pub(crate) struct Rescorer {
 }
 
 impl Rescorer {
-    /// Ranks `candidates` (positions, no repeats) for one asker and writes its queries' results.
+    /// Ranks `candidates` (key and position, no repeats) for one asker and writes its queries' results. `least_key` tells, from
+    /// the largest distance of the first `wanted` candidates, the key from which on others are worth a look.
     ///
     /// # Safety
     /// No other thread works for this asker.
@@ -22,19 +23,29 @@ impl Rescorer {
         items: &Items,
         askers: &Askers,
         asker: usize,
-        candidates: &[u32],
+        candidates: &[(i32, u32)],
+        least_key: impl Fn(f32) -> i32,
         max_distance: Option<f32>,
         k: usize,
         output: &Output,
     ) {
+        let wanted = askers.wanted(k);
         let (vector, norm2) = (askers.vector(asker), askers.norm2(asker));
         self.scored.clear();
-        for (i, &p) in candidates.iter().enumerate() {
-            if let Some(&next) = candidates.get(i + 2) {
+        let (mut least, mut farthest) = (i32::MIN, f32::NEG_INFINITY);
+        for (i, &(key, p)) in candidates.iter().enumerate() {
+            if i == wanted {
+                least = least_key(farthest);
+            }
+            if key < least {
+                continue;
+            }
+            if let Some(&(_, next)) = candidates.get(i + 3) {
                 prefetch(items.vector(next as usize));
             }
             let p = p as usize;
             let d = distance(items.metric, vector, items.vector(p), norm2, items.norm2(p));
+            farthest = farthest.max(d);
             if max_distance.is_none_or(|most| d <= most) {
                 self.scored.push((key_of(d), items.distinct_at(p), d.to_bits()));
             }
@@ -42,7 +53,6 @@ impl Rescorer {
         self.scored.sort_unstable();
         // Distinct items to rows: those of one distance together, by row.
         self.rows.clear();
-        let wanted = askers.wanted(k);
         match &items.distinct {
             None => self.rows.extend(self.scored.iter().take(wanted).map(|s| (f32::from_bits(s.2), s.1))),
             Some(distinct) => {

@@ -187,18 +187,25 @@ fn scale_f64_body(row: &[f32], by: f64, out: &mut [f32]) {
 /// Writes codes (zeros beyond the row) and returns the norm of what they lose. Terms are added in 16 fixed lanes.
 #[inline(always)]
 fn encode_body(y: &[f32], center: &[f32], step: f32, out: &mut [i8]) -> f32 {
-    let inverse = 1.0 / step;
+    let (inverse, n) = (1.0 / step, y.len());
     let mut lost = [0f32; 16];
-    let n = y.len();
-    for start in (0..n).step_by(16) {
-        let m = (n - start).min(16);
-        for l in 0..m {
-            let centred = y[start + l] - center[start + l];
-            let code = (centred * inverse).round_ties_even().clamp(-128.0, 127.0);
-            let residual = centred - code * step;
-            lost[l] += residual * residual;
-            out[start + l] = code as i8;
+    let mut one = |y: f32, center: f32, lane: usize| {
+        let centred = y - center;
+        // `max` and `min` rather than `clamp`: they make a number of NaN.
+        let code = (centred * inverse).round_ties_even().max(-128.0).min(127.0);
+        let residual = centred - code * step;
+        lost[lane] += residual * residual;
+        // SAFETY: a number within -128..=127.
+        unsafe { code.to_int_unchecked::<i32>() as i8 }
+    };
+    let whole = n / 16 * 16;
+    for ((y, center), out) in y.chunks_exact(16).zip(center.chunks_exact(16)).zip(out.chunks_exact_mut(16)) {
+        for l in 0..16 {
+            out[l] = one(y[l], center[l], l);
         }
+    }
+    for i in whole..n {
+        out[i] = one(y[i], center[i], i - whole);
     }
     out[n..].fill(0);
     lost.iter().sum::<f32>().sqrt()

@@ -68,6 +68,19 @@ impl Coder {
         }
     }
 
+    /// The least key of a query's candidate that may be nearer than `farthest`. The error of a distance between codes is that of
+    /// both codes' rounding along one direction, some .4 steps; two are allowed for.
+    pub fn least_key(&self, items: &Items, query: &[u8], farthest: f32) -> i32 {
+        let distance = match self.metric {
+            Metric::L2 => farthest as f64 * items.space.scale as f64,
+            Metric::Cosine => (2.0 * farthest as f64).max(0.0).sqrt(),
+            Metric::Dot => return i32::MIN,
+        };
+        let norm2: i64 = query.iter().map(|&c| (c as i64 - 128).pow(2)).sum();
+        let limit = distance / self.step as f64 + 2.0;
+        ((norm2 as f64 - limit * limit) / 2.0 - 1.0).floor() as i32
+    }
+
     /// Offset codes of queries, `query_dim` bytes each. Queries of inner products are not centred and have a step each.
     pub fn code_askers(&self, items: &Items, askers: &Askers, block: std::ops::Range<usize>, out: &mut [u8]) {
         let mut y = vec![0f32; self.dim];

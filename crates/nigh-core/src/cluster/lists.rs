@@ -3,7 +3,7 @@
 use super::coder::Coder;
 use crate::items::Items;
 use crate::kernel::panel::{bias_i8, num_panels, pack_i8};
-use crate::kernel::topk::{TopK, TopKSink};
+use crate::kernel::topk::TopK;
 use crate::kernel::{Level, MIN_KEY_I8, PANEL, Panel, PanelsI8, Sink, scan_i8};
 use crate::metric::Metric;
 use crate::parallel::SharedMut;
@@ -95,15 +95,15 @@ impl Lists {
 
     /// Scans `routes` (`nprobe` lists for each query, nearest first) and keeps the best of each query in `top`. Home lists
     /// first: they bring the thresholds up, so that little of the rest has to be inserted.
-    pub fn scan(&self, codes: &[u8], routes: &[u32], nprobe: usize, top: &mut TopK) {
-        let home: Vec<(u32, u32)> = routes.chunks_exact(nprobe).enumerate().map(|(q, r)| (r[0], q as u32)).collect();
-        self.scan_pairs(codes, home.iter().copied(), top);
+    pub fn scan(&self, codes: &[u8], routes: &[u32], nprobe: usize, best: &mut impl Best) {
+        let home = routes.chunks_exact(nprobe).enumerate().map(|(q, r)| (r[0], q as u32));
+        self.scan_pairs(codes, home, best);
         let rest = routes.chunks_exact(nprobe).enumerate().flat_map(|(q, r)| r[1..].iter().map(move |&l| (l, q as u32)));
-        self.scan_pairs(codes, rest, top);
+        self.scan_pairs(codes, rest, best);
     }
 
     /// Scans (list, query) pairs, all queries of a list at once.
-    fn scan_pairs(&self, codes: &[u8], pairs: impl Iterator<Item = (u32, u32)> + Clone, top: &mut TopK) {
+    fn scan_pairs(&self, codes: &[u8], pairs: impl Iterator<Item = (u32, u32)> + Clone, best: &mut impl Best) {
         let mut starts = vec![0u32; self.len() + 1];
         let wanted = |pair: &(u32, u32)| pair.0 != NO_LIST;
         for (list, _) in pairs.clone().filter(wanted) {
@@ -124,10 +124,10 @@ impl Lists {
             for queries in queries[starts[list] as usize..starts[list + 1] as usize].chunks(128) {
                 pointers.clear();
                 for &q in queries {
-                    top.prefetch(q as usize);
+                    best.prefetch(q as usize);
                     pointers.push(codes[q as usize * self.dim..][..self.dim].as_ptr());
                 }
-                let mut sink = TopKSink { top, queries, base: 0 };
+                let mut sink = Group { best, queries };
                 self.each_panel(list, |panel| {
                     // SAFETY: each pointer is to `dim` bytes of `codes`.
                     unsafe { scan_i8(Level::current(), &pointers, panel, self.dim, &mut sink) }
@@ -177,11 +177,7 @@ impl FlatCodes {
 
     /// The nearest code of each query.
     pub fn nearest(&self, queries: &[u8], out: &mut [u32]) {
-        let dim = self.0.dim;
-        let pointers: Vec<*const u8> = queries.chunks_exact(dim).map(|q| q.as_ptr()).collect();
-        let mut sink = Nearest { keys: vec![MIN_KEY_I8; pointers.len()], rows: out };
-        // SAFETY: each pointer is to `dim` bytes of `queries`.
-        self.0.each_panel(0, |panel| unsafe { scan_i8(Level::current(), &pointers, panel, dim, &mut sink) });
+        self.0.scan(queries, &vec![0; out.len()], 1, &mut Nearest::new(out));
     }
 
     /// The `count` nearest codes of each query, nearest first.
@@ -190,32 +186,78 @@ impl FlatCodes {
         let mut top = TopK::new(Level::current(), n, count, MIN_KEY_I8);
         self.0.scan(queries, &vec![0; n], 1, &mut top);
         for q in 0..n {
-            let rows = top.rows(q);
-            out.extend((0..count).map(|i| rows.get(i).copied().unwrap_or(NO_LIST)));
+            out.extend(top.of(q).map(|(_, row)| row).chain(std::iter::repeat(NO_LIST)).take(count));
         }
     }
 }
 
-/// Keeps the best row of each slot; of equals the first.
-struct Nearest<'a> {
+/// What is kept of each query of a scan.
+pub(super) trait Best {
+    fn threshold(&self, query: usize) -> i32;
+    fn push(&mut self, query: usize, first_row: u32, keys: &[i32; PANEL], mask: u64);
+    fn prefetch(&self, _query: usize) {}
+}
+
+impl Best for TopK {
+    #[inline(always)]
+    fn threshold(&self, query: usize) -> i32 {
+        TopK::threshold(self, query)
+    }
+    #[inline(always)]
+    fn push(&mut self, query: usize, first_row: u32, keys: &[i32; PANEL], mask: u64) {
+        TopK::push(self, query, first_row, keys, mask)
+    }
+    #[inline(always)]
+    fn prefetch(&self, query: usize) {
+        TopK::prefetch(self, query)
+    }
+}
+
+/// The best row of each query; of equals the first row.
+pub(super) struct Nearest<'a> {
     keys: Vec<i32>,
     rows: &'a mut [u32],
 }
 
-impl Sink for Nearest<'_> {
+impl<'a> Nearest<'a> {
+    pub fn new(rows: &'a mut [u32]) -> Nearest<'a> {
+        rows.fill(u32::MAX);
+        Nearest { keys: vec![MIN_KEY_I8; rows.len()], rows }
+    }
+}
+
+impl Best for Nearest<'_> {
     #[inline(always)]
-    fn threshold(&self, slot: usize) -> i32 {
-        self.keys[slot]
+    fn threshold(&self, query: usize) -> i32 {
+        self.keys[query]
     }
     #[inline(always)]
-    fn push(&mut self, slot: usize, first_row: u32, keys: &[i32; PANEL], mut mask: u64) {
+    fn push(&mut self, query: usize, first_row: u32, keys: &[i32; PANEL], mut mask: u64) {
         while mask != 0 {
             let r = mask.trailing_zeros();
             mask &= mask - 1;
-            if keys[r as usize] > self.keys[slot] {
-                self.keys[slot] = keys[r as usize];
-                self.rows[slot] = first_row + r;
+            let (key, row) = (keys[r as usize], first_row + r);
+            if key > self.keys[query] || (key == self.keys[query] && row < self.rows[query]) {
+                self.keys[query] = key;
+                self.rows[query] = row;
             }
         }
+    }
+}
+
+/// The queries of one list.
+struct Group<'a, B> {
+    best: &'a mut B,
+    queries: &'a [u32],
+}
+
+impl<B: Best> Sink for Group<'_, B> {
+    #[inline(always)]
+    fn threshold(&self, slot: usize) -> i32 {
+        self.best.threshold(self.queries[slot] as usize)
+    }
+    #[inline(always)]
+    fn push(&mut self, slot: usize, first_row: u32, keys: &[i32; PANEL], mask: u64) {
+        self.best.push(self.queries[slot] as usize, first_row, keys, mask);
     }
 }

@@ -3,7 +3,7 @@
 
 use super::coder::Coder;
 use super::kmeans::{Centroids, nearest_of, small};
-use super::lists::{FlatCodes, Lists, order_by_list};
+use super::lists::{FlatCodes, Lists, NO_LIST, Nearest, order_by_list};
 use super::rng::Rng;
 use crate::kernel::topk::TopK;
 use crate::kernel::{Level, MIN_KEY_I8};
@@ -39,9 +39,10 @@ impl Router {
 
     /// The nearest list of each item code.
     pub fn nearest(&self, codes: &[u8], out: &mut [u32]) {
-        let mut routes = Vec::with_capacity(out.len());
-        self.items.route(codes, 1, &mut routes);
-        out.copy_from_slice(&routes);
+        let table = &self.items;
+        let coarse = table.coarse_routes(codes, 1);
+        table.lists.scan(codes, &coarse, coarse.len() / out.len().max(1), &mut Nearest::new(out));
+        out.iter_mut().for_each(|position| *position = table.centroid[*position as usize]);
     }
 
     /// The `nprobe` nearest lists of each query code, nearest first (`NO_LIST` where there are fewer).
@@ -68,22 +69,26 @@ impl Table {
         Table { dim, coarse: Some(FlatCodes::new(coarse.rows(), dim)), num_coarse: coarse.len(), lists, centroid: order }
     }
 
-    fn route(&self, codes: &[u8], nprobe: usize, routes: &mut Vec<u32>) {
+    /// The coarse lists whose centroids are looked at, the same number for each code.
+    fn coarse_routes(&self, codes: &[u8], nprobe: usize) -> Vec<u32> {
         let n = codes.len() / self.dim;
+        let Some(flat) = &self.coarse else { return vec![0; n] };
         // Enough coarse lists to hold several times the centroids wanted, and never less than a fifth of them.
         let wanted = (self.num_coarse / 5).max(nprobe * 4 * self.num_coarse / self.centroid.len());
         let probes = wanted.clamp(self.num_coarse.min(8), self.num_coarse);
         let mut coarse = Vec::with_capacity(n * probes);
-        match &self.coarse {
-            Some(flat) => flat.several(codes, probes, &mut coarse),
-            None => coarse.resize(n, 0),
-        }
+        flat.several(codes, probes, &mut coarse);
+        coarse
+    }
+
+    fn route(&self, codes: &[u8], nprobe: usize, routes: &mut Vec<u32>) {
+        let n = codes.len() / self.dim;
+        let coarse = self.coarse_routes(codes, nprobe);
         let mut top = TopK::new(Level::current(), n, nprobe, MIN_KEY_I8);
         self.lists.scan(codes, &coarse, coarse.len() / n.max(1), &mut top);
         for q in 0..n {
-            let rows = top.rows(q);
-            let list = |i: usize| rows.get(i).map_or(super::lists::NO_LIST, |&p| self.centroid[p as usize]);
-            routes.extend((0..nprobe).map(list));
+            let lists = top.of(q).map(|(_, position)| self.centroid[position as usize]);
+            routes.extend(lists.chain(std::iter::repeat(NO_LIST)).take(nprobe));
         }
     }
 }

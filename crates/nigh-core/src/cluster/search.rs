@@ -61,19 +61,21 @@ impl Clusters {
                 self.lists.scan(&codes, &routes, nprobe, &mut top);
                 check(control)?;
                 let mut rescorer = Rescorer::default();
-                let mut candidates: Vec<u32> = Vec::new();
+                let mut candidates: Vec<(i32, u32)> = Vec::new();
                 for asker in range.clone() {
                     candidates.clear();
                     if items.metric == Metric::Cosine && askers.norm2(asker) == 0.0 {
                         // At distance 1 from everything: the first rows.
                         let first = askers.wanted(k).min(items.num_distinct());
-                        candidates.extend((0..first).map(|d| items.position_of_distinct(d) as u32));
+                        candidates.extend((0..first).map(|d| (i32::MAX, items.position_of_distinct(d) as u32)));
                     } else {
-                        candidates.extend_from_slice(top.rows(asker - range.start));
-                        candidates.extend(zero.map(|z| z as u32));
+                        candidates.extend(zero.map(|z| (i32::MAX, z as u32)));
+                        candidates.extend(top.of(asker - range.start));
                     }
+                    let codes = &codes[(asker - range.start) * dim..][..dim];
+                    let least = |farthest| self.coder.least_key(items, codes, farthest);
                     // SAFETY: each asker is in one block.
-                    unsafe { rescorer.finish(items, &askers, asker, &candidates, max_distance, k, &output) };
+                    unsafe { rescorer.finish(items, &askers, asker, &candidates, least, max_distance, k, &output) };
                 }
                 control.advance(range.len() as u64);
                 Ok(())

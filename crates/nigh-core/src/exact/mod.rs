@@ -99,7 +99,7 @@ impl Job<'_> {
 
     /// Answers askers by comparing them with every item.
     fn run_direct(&self, askers: &[u32]) -> Result<()> {
-        let every: Vec<u32> = (0..self.items.num_distinct() as u32).collect();
+        let every: Vec<(i32, u32)> = (0..self.items.num_distinct() as u32).map(|p| (0, p)).collect();
         askers.par_iter().try_for_each_init(Rescorer::default, |rescorer, &asker| {
             check(self.control)?;
             self.finish(rescorer, asker, &every);
@@ -108,11 +108,11 @@ impl Job<'_> {
         })
     }
 
-    fn finish(&self, rescorer: &mut Rescorer, asker: u32, candidates: &[u32]) {
+    fn finish(&self, rescorer: &mut Rescorer, asker: u32, candidates: &[(i32, u32)]) {
         // SAFETY: each asker is in one block of one call.
         unsafe {
             let (items, askers, asker) = (self.items, self.askers, asker as usize);
-            rescorer.finish(items, askers, asker, candidates, self.max_distance, self.k, self.output)
+            rescorer.finish(items, askers, asker, candidates, |_| i32::MIN, self.max_distance, self.k, self.output)
         }
     }
 }

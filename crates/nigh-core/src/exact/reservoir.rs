@@ -96,11 +96,11 @@ impl Reservoirs {
         }
     }
 
-    /// The candidates of a slot, or None if they were too many.
-    pub fn finish(&mut self, slot: usize) -> Option<Vec<u32>> {
+    /// The candidates of a slot (key and row), or None if they were too many.
+    pub fn finish(&mut self, slot: usize) -> Option<Vec<(i32, u32)>> {
         self.prune(slot);
         let kept = &self.slots[slot];
-        (!kept.given_up).then(|| kept.kept.iter().map(|&c| c as u32).collect())
+        (!kept.given_up).then(|| kept.kept.iter().map(|&c| (key_in(c), c as u32)).collect())
     }
 }
 

@@ -31,11 +31,11 @@ enum Kind {
 
 /// Candidates of a block, by slot.
 pub(super) struct Found {
-    candidates: Vec<Option<Vec<u32>>>,
+    candidates: Vec<Option<Vec<(i32, u32)>>>,
 }
 
 impl Found {
-    pub fn of(&self, slot: usize) -> Option<&Vec<u32>> {
+    pub fn of(&self, slot: usize) -> Option<&Vec<(i32, u32)>> {
         self.candidates[slot].as_ref()
     }
 }
@@ -78,10 +78,10 @@ impl<'a> Scan<'a> {
             if zero_askers[slot] {
                 // At distance 1 from everything: the first rows.
                 let first = self.k.min(self.items.num_distinct());
-                return Some((0..first).map(|d| self.items.position_of_distinct(d) as u32).collect());
+                return Some((0..first).map(|d| (0, self.items.position_of_distinct(d) as u32)).collect());
             }
             let mut found = reservoirs.finish(slot)?;
-            found.extend(self.zero.map(|z| z as u32));
+            found.extend(self.zero.map(|z| (i32::MAX, z as u32)));
             Some(found)
         });
         Ok(Found { candidates: candidates.collect() })

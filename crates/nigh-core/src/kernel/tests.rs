@@ -140,8 +140,10 @@ proptest! {
             }
             let width = top.width();
             let expected: Vec<u32> = expected.iter().take(width).map(|e| e.1).collect();
-            prop_assert_eq!(top.rows(1), &expected[..], "{:?} k {}", level, k);
-            prop_assert!(top.rows(0).is_empty() && top.rows(2).is_empty());
+            let found: Vec<u32> = top.of(1).map(|(_, row)| row).collect();
+            prop_assert_eq!(&found, &expected, "{:?} k {}", level, k);
+            prop_assert!(top.of(1).all(|(key, row)| keys[row as usize] == key));
+            prop_assert!(top.of(0).next().is_none() && top.of(2).next().is_none());
         }
     }
 }

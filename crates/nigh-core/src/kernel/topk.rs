@@ -1,213 +1,147 @@
 //! The best few rows of each query, sorted by (key descending, row ascending): a strict order, so that the outcome does not
 //! depend on the order in which rows arrive.
 
-use super::{Level, PANEL, Sink};
+use super::{Level, PANEL};
 
-/// Sorted keys and rows of many queries in one allocation. `width` is a multiple of 16, so that a query's state is a few
-/// whole AVX-512 registers.
+/// Sorted rows of many queries in one allocation. A row and its key are one number, `key << 32 | !row`, larger for better.
+/// `width` is a multiple of 8, so that a query's state is a few whole AVX-512 registers.
 pub(crate) struct TopK {
     width: usize,
-    keys: Vec<i32>,
-    rows: Vec<u32>,
-    min_key: i32,
+    best: Vec<i64>,
     insert: InsertFn,
 }
 
 /// Inserts the rows of `mask` (`first_row + r`, key `keys[r]`) into one query's sorted state.
-type InsertFn =
-    unsafe fn(state_keys: &mut [i32], state_rows: &mut [u32], keys: &[i32; PANEL], mask: u64, first_row: u32);
+type InsertFn = unsafe fn(state: &mut [i64], keys: &[i32; PANEL], mask: u64, first_row: u32);
 
-/// Marks an empty place.
-pub(crate) const NO_ROW: u32 = u32::MAX;
+/// The row of an empty place.
+const NO_ROW: u32 = u32::MAX;
+
+#[inline(always)]
+fn pack(key: i32, row: u32) -> i64 {
+    (key as i64) << 32 | !row as i64
+}
 
 impl TopK {
-    /// Room for `k` rounded up to a multiple of 16 rows a query.
+    /// Room for `k` rounded up to a multiple of 8 rows a query, all empty.
     pub fn new(level: Level, num_queries: usize, k: usize, min_key: i32) -> TopK {
-        let width = k.div_ceil(16) * 16;
+        let width = k.div_ceil(8) * 8;
         let insert: InsertFn = match level {
             #[cfg(target_arch = "x86_64")]
             Level::Avx512 if width <= 64 => insert_avx512,
             _ => insert_scalar,
         };
-        TopK {
-            width,
-            keys: vec![min_key; num_queries * width],
-            rows: vec![NO_ROW; num_queries * width],
-            min_key,
-            insert,
-        }
+        TopK { width, best: vec![pack(min_key, NO_ROW); num_queries * width], insert }
     }
 
+    #[cfg(test)]
     pub fn width(&self) -> usize {
         self.width
     }
 
-    /// Empties every query.
-    pub fn clear(&mut self) {
-        self.keys.fill(self.min_key);
-        self.rows.fill(NO_ROW);
-    }
-
-    /// The query's rows, best first.
-    pub fn rows(&self, query: usize) -> &[u32] {
-        let rows = &self.rows[query * self.width..][..self.width];
-        &rows[..rows.iter().position(|&r| r == NO_ROW).unwrap_or(rows.len())]
-    }
-
-    /// The keys beside [`TopK::rows`].
-    pub fn keys(&self, query: usize) -> &[i32] {
-        &self.keys[query * self.width..][..self.width]
+    /// The query's rows with their keys, best first.
+    pub fn of(&self, query: usize) -> impl Iterator<Item = (i32, u32)> {
+        let best = self.best[query * self.width..][..self.width].iter();
+        best.map(|&b| ((b >> 32) as i32, !(b as u32))).take_while(|&(_, row)| row != NO_ROW)
     }
 
     #[inline(always)]
     pub fn threshold(&self, query: usize) -> i32 {
-        self.keys[query * self.width + self.width - 1]
+        (self.best[query * self.width + self.width - 1] >> 32) as i32
     }
 
     #[inline(always)]
     pub fn push(&mut self, query: usize, first_row: u32, keys: &[i32; PANEL], mask: u64) {
-        let at = query * self.width;
-        let (state_keys, state_rows) = (&mut self.keys[at..at + self.width], &mut self.rows[at..at + self.width]);
-        // SAFETY: the function was chosen for a level of this machine; both states have `width` places.
-        unsafe { (self.insert)(state_keys, state_rows, keys, mask, first_row) }
+        let state = &mut self.best[query * self.width..][..self.width];
+        // SAFETY: the function was chosen for a level of this machine and for this width.
+        unsafe { (self.insert)(state, keys, mask, first_row) }
     }
 
     /// Asks the processor to bring a query's state near.
     #[inline(always)]
     pub fn prefetch(&self, query: usize) {
         #[cfg(target_arch = "x86_64")]
-        // SAFETY: prefetching has no effect but on caches.
-        unsafe {
+        for line in 0..self.width / 8 {
             use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
-            let at = query * self.width;
-            for line in 0..self.width / 16 {
-                _mm_prefetch::<_MM_HINT_T0>(self.keys.as_ptr().add(at + 16 * line) as *const i8);
-                _mm_prefetch::<_MM_HINT_T0>(self.rows.as_ptr().add(at + 16 * line) as *const i8);
-            }
+            // SAFETY: prefetching has no effect but on caches.
+            unsafe { _mm_prefetch::<_MM_HINT_T0>(self.best.as_ptr().add(query * self.width + 8 * line) as *const i8) };
         }
         #[cfg(not(target_arch = "x86_64"))]
         let _ = query;
     }
 }
 
-/// A sink whose slots are queries of a [`TopK`], and whose rows start at a base.
-pub(crate) struct TopKSink<'a> {
-    pub top: &'a mut TopK,
-    /// Slot to query.
-    pub queries: &'a [u32],
-    pub base: u32,
-}
-
-impl Sink for TopKSink<'_> {
-    #[inline(always)]
-    fn threshold(&self, slot: usize) -> i32 {
-        self.top.threshold(self.queries[slot] as usize)
-    }
-    #[inline(always)]
-    fn push(&mut self, slot: usize, first_row: u32, keys: &[i32; PANEL], mask: u64) {
-        self.top.push(self.queries[slot] as usize, self.base + first_row, keys, mask);
-    }
-}
-
-unsafe fn insert_scalar(
-    state_keys: &mut [i32],
-    state_rows: &mut [u32],
-    keys: &[i32; PANEL],
-    mut mask: u64,
-    first_row: u32,
-) {
-    let last = state_keys.len() - 1;
+unsafe fn insert_scalar(state: &mut [i64], keys: &[i32; PANEL], mut mask: u64, first_row: u32) {
+    let last = state.len() - 1;
     while mask != 0 {
         let r = mask.trailing_zeros();
         mask &= mask - 1;
-        let (key, row) = (keys[r as usize], first_row + r);
-        if key < state_keys[last] || (key == state_keys[last] && row > state_rows[last]) {
+        let new = pack(keys[r as usize], first_row + r);
+        if new <= state[last] {
             continue;
         }
-        let mut at = state_keys.partition_point(|&k| k > key);
-        while state_keys[at] == key && state_rows[at] < row {
-            at += 1;
-        }
-        state_keys.copy_within(at..last, at + 1);
-        state_rows.copy_within(at..last, at + 1);
-        state_keys[at] = key;
-        state_rows[at] = row;
+        let at = state.partition_point(|&b| b > new);
+        state.copy_within(at..last, at + 1);
+        state[at] = new;
     }
 }
 
-/// Finds the place by one comparison a register and shifts by `vpexpandd`: some ten cycles an insertion.
+/// # Safety
+/// A machine with AVX-512, and a state of 8 to 64 places, a multiple of 8.
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq")]
-unsafe fn insert_avx512(
-    state_keys: &mut [i32],
-    state_rows: &mut [u32],
-    keys: &[i32; PANEL],
-    mask: u64,
-    first_row: u32,
-) {
-    // SAFETY: the state has 16, 32, 48 or 64 places.
-    unsafe {
-        match state_keys.len() {
-            16 => insert_registers::<1>(state_keys, state_rows, keys, mask, first_row),
-            32 => insert_registers::<2>(state_keys, state_rows, keys, mask, first_row),
-            48 => insert_registers::<3>(state_keys, state_rows, keys, mask, first_row),
-            _ => insert_registers::<4>(state_keys, state_rows, keys, mask, first_row),
-        }
+unsafe fn insert_avx512(state: &mut [i64], keys: &[i32; PANEL], mask: u64, first_row: u32) {
+    match state.len() / 8 {
+        1 => insert_registers::<1>(state, keys, mask, first_row),
+        2 => insert_registers::<2>(state, keys, mask, first_row),
+        3 => insert_registers::<3>(state, keys, mask, first_row),
+        4 => insert_registers::<4>(state, keys, mask, first_row),
+        5 => insert_registers::<5>(state, keys, mask, first_row),
+        6 => insert_registers::<6>(state, keys, mask, first_row),
+        7 => insert_registers::<7>(state, keys, mask, first_row),
+        _ => insert_registers::<8>(state, keys, mask, first_row),
     }
 }
 
+/// Insertion without a branch or a mask: with the sorted places moved up by one, `max(place, min(moved place, new))` is what
+/// each place becomes. Three steps of one or two cycles between one insertion and the next.
 #[cfg(target_arch = "x86_64")]
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq")]
-unsafe fn insert_registers<const B: usize>(
-    state_keys: &mut [i32],
-    state_rows: &mut [u32],
-    keys: &[i32; PANEL],
-    mut mask: u64,
-    first_row: u32,
-) {
+fn insert_registers<const B: usize>(state: &mut [i64], keys: &[i32; PANEL], mask: u64, first_row: u32) {
     use std::arch::x86_64::*;
-    assert!(state_keys.len() == 16 * B && state_rows.len() == 16 * B);
-    // SAFETY: both states have 16 * B places.
+    assert!(state.len() == 8 * B);
+    // SAFETY: the state has 8 * B places, the keys 48.
     unsafe {
-        let (kp, rp) = (state_keys.as_mut_ptr(), state_rows.as_mut_ptr());
-        let mut k = [_mm512_setzero_si512(); B];
-        let mut r = [_mm512_setzero_si512(); B];
+        let places = state.as_mut_ptr();
+        let mut s = [_mm512_setzero_si512(); B];
         for b in 0..B {
-            k[b] = _mm512_loadu_si512(kp.add(16 * b) as *const _);
-            r[b] = _mm512_loadu_si512(rp.add(16 * b) as *const _);
+            s[b] = _mm512_loadu_si512(places.add(8 * b) as *const _);
         }
-        while mask != 0 {
-            let bit = mask.trailing_zeros();
-            mask &= mask - 1;
-            let key = _mm512_set1_epi32(keys[bit as usize]);
-            let row = _mm512_set1_epi32((first_row + bit) as i32);
-            // `before`: places that stay where they are, all of them ahead of the new one.
-            let mut before = [0u16; B];
-            for b in 0..B {
-                before[b] = _mm512_cmpgt_epi32_mask(k[b], key)
-                    | (_mm512_cmpeq_epi32_mask(k[b], key) & _mm512_cmplt_epu32_mask(r[b], row));
+        let top = _mm512_set1_epi64(i64::MAX);
+        // Sixteen rows at a time, those that the ones before have not pushed out.
+        for v in 0..PANEL as u32 / 16 {
+            let mut part = (mask >> (16 * v)) as u16;
+            if part == 0 {
+                continue;
             }
-            // From the last register down: the one that gets the new place, and those behind it, which take over the last
-            // place of the register before.
-            for b in (0..B).rev() {
-                let (new_key, new_row, at) = if b == 0 || before[b - 1] == 0xffff {
-                    (key, row, !before[b] & (before[b].wrapping_add(1)))
-                } else {
-                    let last = _mm512_set1_epi32(15);
-                    (_mm512_permutexvar_epi32(last, k[b - 1]), _mm512_permutexvar_epi32(last, r[b - 1]), 1)
-                };
-                if before[b] == 0xffff {
-                    continue;
+            if part.count_ones() > 4 {
+                let last = _mm512_permutexvar_epi32(_mm512_set1_epi32(15), s[B - 1]);
+                part &= _mm512_cmpge_epi32_mask(_mm512_loadu_si512(keys.as_ptr().add(16 * v as usize) as *const _), last);
+            }
+            while part != 0 {
+                let bit = 16 * v + part.trailing_zeros();
+                part &= part - 1;
+                let new = _mm512_set1_epi64(pack(keys[bit as usize], first_row + bit));
+                for b in (0..B).rev() {
+                    let before = if b == 0 { top } else { s[b - 1] };
+                    let moved = _mm512_alignr_epi64::<7>(s[b], before);
+                    s[b] = _mm512_max_epi64(s[b], _mm512_min_epi64(moved, new));
                 }
-                // `at` is the one bit of the place that is filled; `vpexpandd` moves the rest up by one.
-                k[b] = _mm512_mask_mov_epi32(_mm512_mask_expand_epi32(k[b], !at, k[b]), at, new_key);
-                r[b] = _mm512_mask_mov_epi32(_mm512_mask_expand_epi32(r[b], !at, r[b]), at, new_row);
             }
         }
         for b in 0..B {
-            _mm512_storeu_si512(kp.add(16 * b) as *mut _, k[b]);
-            _mm512_storeu_si512(rp.add(16 * b) as *mut _, r[b]);
+            _mm512_storeu_si512(places.add(8 * b) as *mut _, s[b]);
         }
     }
 }
