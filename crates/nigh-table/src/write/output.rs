@@ -45,7 +45,8 @@ impl WriteFormat {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Compression {
-    /// Snappy for Parquet; none for Arrow, as JavaScript's apache-arrow reads no compressed buffers.
+    /// Zstandard at level 1 for Parquet (as cheap as Snappy here, and a quarter smaller); none for Arrow, as JavaScript's
+    /// apache-arrow reads no compressed buffers.
     #[default]
     Default,
     None,
@@ -59,9 +60,9 @@ impl Compression {
     fn parquet(self) -> ParquetCompression {
         match self {
             Compression::None => ParquetCompression::UNCOMPRESSED,
-            Compression::Default | Compression::Snappy => ParquetCompression::SNAPPY,
+            Compression::Snappy => ParquetCompression::SNAPPY,
             Compression::Lz4 => ParquetCompression::LZ4_RAW,
-            Compression::Zstd => ParquetCompression::ZSTD(ZstdLevel::try_new(1).unwrap_or_default()),
+            Compression::Default | Compression::Zstd => ParquetCompression::ZSTD(ZstdLevel::try_new(1).unwrap_or_default()),
         }
     }
 
