@@ -1,24 +1,34 @@
 /** The codes of docs/errors.md. They are stable; messages are not. */
-export type ErrorCode =
-  | 'INVALID_OPTION'
-  | 'USAGE'
-  | 'FILE_NOT_FOUND'
-  | 'READ_FAILED'
-  | 'INVALID_FILE'
-  | 'COLUMN_NOT_FOUND'
-  | 'COLUMN_TYPE'
-  | 'NULL_VECTOR'
-  | 'RAGGED_VECTOR'
-  | 'NON_FINITE'
-  | 'DIMENSION_MISMATCH'
-  | 'OUTPUT_EXISTS'
-  | 'WRITE_FAILED'
-  | 'CANCELLED'
-  | 'DISPOSED'
-  | 'INVALID_ARGUMENT'
-  | 'NATIVE_MISSING'
-  | 'INTERNAL'
-  | (string & {})
+export const ERROR_CODES = [
+  'INVALID_OPTION',
+  'USAGE',
+  'CANCELLED',
+  'DISPOSED',
+  'NATIVE_MISSING',
+  'INTERNAL',
+  'INVALID_ARGUMENT',
+  'DIMENSION_MISMATCH',
+  'FILE_NOT_FOUND',
+  'FILE_UNREADABLE',
+  'NOT_A_TABLE',
+  'CORRUPT_FILE',
+  'COLUMN_NOT_FOUND',
+  'COLUMN_TYPE',
+  'COLUMN_CONFLICT',
+  'NULL_VECTOR',
+  'RAGGED_VECTOR',
+  'INVALID_VECTOR',
+  'NULL_ID',
+  'UNKNOWN_ID',
+  'SCHEMA_MISMATCH',
+  'OUTPUT_EXISTS',
+  'OUTPUT_UNWRITABLE',
+  'OUTPUT_FORMAT',
+  'DISK_FULL',
+  'TOO_LARGE',
+] as const
+
+export type ErrorCode = (typeof ERROR_CODES)[number]
 
 /** What every call of nigh fails with: a stable code, the facts that clash, and the cause where there is one. */
 export class NighError extends Error {

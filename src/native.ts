@@ -2,7 +2,7 @@
 import { existsSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { fileURLToPath } from 'node:url'
-import { NighError } from './errors.ts'
+import { ERROR_CODES, NighError } from './errors.ts'
 
 export type Metric = 'l2' | 'cosine' | 'dot'
 export type Precision = 'f32' | 'int8'
@@ -162,7 +162,12 @@ export interface Addon {
   checkOutput(path: string, force: boolean): void
   cleanLeftovers(path: string): number
   writeRejects(path: string, items: NativeTable, queries: NativeTable | undefined, force: boolean): Promise<void>
-  inspect(source: NativeSource, idCol: string | undefined, vectorCol: string | undefined, job: NativeJob): Promise<string>
+  inspect(
+    source: NativeSource,
+    idCol: string | undefined,
+    vectorCol: string | undefined,
+    job: NativeJob,
+  ): Promise<string>
   readResult(
     source: NativeSource,
     items: NativeTable,
@@ -205,7 +210,10 @@ export function addon(): Addon {
 export function fromNative(error: unknown): unknown {
   if (error instanceof NighError || !(error instanceof Error)) return error
   const match = /^([A-Z][A-Z0-9_]+): ([\s\S]*)$/.exec(error.message)
-  return new NighError(match?.[1] ?? 'INTERNAL', match?.[2] ?? error.message, { cause: error })
+  const code = ERROR_CODES.find((known) => known === match?.[1])
+  return code
+    ? new NighError(code, match![2]!, { cause: error })
+    : new NighError('INTERNAL', error.message, { cause: error })
 }
 
 /** A short native call. */

@@ -27,7 +27,12 @@ export function usageError(message: string): NighError {
 export function parseArguments(command: string, args: readonly string[], flags: Flags): Parsed {
   // The parser takes a lone dash for a value only where an option asks for one; as a positional it is fine. Negative
   // numbers look like options to it: `-k -3` becomes `-k=-3`.
-  const { tokens } = parseArgs({ args: joinNegativeNumbers(args), options: parserOptions(flags), strict: false, tokens: true })
+  const { tokens } = parseArgs({
+    args: joinNegativeNumbers(args),
+    options: parserOptions(flags),
+    strict: false,
+    tokens: true,
+  })
   const values: Parsed['values'] = {}
   const positionals: string[] = []
   for (const token of tokens) {
@@ -42,7 +47,8 @@ export function parseArguments(command: string, args: readonly string[], flags: 
     } else {
       // `-k=3` reaches us as `=3`.
       const value = token.rawName.startsWith('--') ? token.value : token.value?.replace(/^=/, '')
-      if (value === undefined || value === '') throw usageError(`${token.rawName}: needs a value (${flag.value ?? 'VALUE'})`)
+      if (value === undefined || value === '')
+        throw usageError(`${token.rawName}: needs a value (${flag.value ?? 'VALUE'})`)
       if (!token.inlineValue && value.startsWith('-') && value !== '-') {
         throw usageError(`${token.rawName}: needs a value (${flag.value ?? 'VALUE'}), but ${value} follows`)
       }
@@ -53,7 +59,9 @@ export function parseArguments(command: string, args: readonly string[], flags: 
 }
 
 function parserOptions(flags: Flags): Record<string, { type: 'string' | 'boolean'; short?: string }> {
-  const entries = Object.entries(flags).map(([name, { type, short }]) => [name, short ? { type, short } : { type }] as const)
+  const entries = Object.entries(flags).map(
+    ([name, { type, short }]) => [name, short ? { type, short } : { type }] as const,
+  )
   return Object.fromEntries(entries)
 }
 
@@ -89,17 +97,21 @@ export function nearest(name: string, known: readonly string[]): string | undefi
   return best
 }
 
+/** Insertions, deletions, replacements and swaps of neighbors. */
 function editDistance(a: string, b: string): number {
-  let row = Array.from({ length: b.length + 1 }, (_, j) => j)
+  const rows = [Array.from({ length: b.length + 1 }, (_, j) => j)]
   for (let i = 1; i <= a.length; i++) {
-    const next = [i]
+    const row = [i]
     for (let j = 1; j <= b.length; j++) {
-      const replaced = row[j - 1]! + (a[i - 1] === b[j - 1] ? 0 : 1)
-      next.push(Math.min(replaced, row[j]! + 1, next[j - 1]! + 1))
+      const above = rows[i - 1]!
+      let least = Math.min(above[j - 1]! + (a[i - 1] === b[j - 1] ? 0 : 1), above[j]! + 1, row[j - 1]! + 1)
+      if (i > 1 && j > 1 && a[i - 1] === b[j - 2] && a[i - 2] === b[j - 1])
+        least = Math.min(least, rows[i - 2]![j - 2]! + 1)
+      row.push(least)
     }
-    row = next
+    rows.push(row)
   }
-  return row[b.length]!
+  return rows[a.length]![b.length]!
 }
 
 export function text(parsed: Parsed, name: string): string | undefined {

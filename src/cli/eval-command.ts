@@ -84,7 +84,8 @@ function describe(evaluation: Evaluation): string {
     [evaluation.duplicateItemIds, 'item rows have an id that a row before them has: the first row counts'],
   ]
   for (const [n, what] of faults) if (n > 0) lines.push(`${count(n)} ${what}`)
-  if (evaluation.missingDistances === evaluation.pairs && evaluation.pairs > 0) lines.push('the result states no distances')
+  if (evaluation.missingDistances === evaluation.pairs && evaluation.pairs > 0)
+    lines.push('the result states no distances')
   else if (evaluation.wrongDistances === 0) lines.push(`${count(evaluation.pairs)} distances checked`)
   return lines.join('\n')
 }

@@ -1,8 +1,8 @@
 import { formatBytes } from '../join/explain.ts'
 import { type Finding, type Inspection, inspectTable } from '../model/inspect.ts'
 import { parseArguments, text, usageError } from './arguments.ts'
-import type { CommandContext } from './main.ts'
 import type { CommandHelp } from './help.ts'
+import type { CommandContext } from './main.ts'
 
 export const inspectHelp: CommandHelp = {
   summary: 'what is in a table, and what a join would stumble over',
@@ -26,7 +26,11 @@ export async function inspectCommand(args: readonly string[], { signal, stdout }
   if (path === undefined) throw usageError('which table? nigh inspect FILE')
   if (extra !== undefined) throw usageError(`one table at a time: ${extra} is a second; quote globs`)
   const format = outputFormat(text(parsed, 'format'))
-  const inspection = await inspectTable(path, { idCol: text(parsed, 'id'), featuresCol: text(parsed, 'vector'), signal })
+  const inspection = await inspectTable(path, {
+    idCol: text(parsed, 'id'),
+    featuresCol: text(parsed, 'vector'),
+    signal,
+  })
   stdout.write(format === 'json' ? `${JSON.stringify(inspection, null, 2)}\n` : `${describe(inspection)}\n`)
 }
 
@@ -40,13 +44,18 @@ const count = (n: number) => n.toLocaleString('en-US')
 function describe({ files, schema, rows, rowGroups, bytes, vectors, ids, notes }: Inspection): string {
   const lines = [
     `${count(rows)} rows, ${count(rowGroups)} row group${rowGroups === 1 ? '' : 's'}, ${formatBytes(bytes)}, ${count(files.length)} file${files.length === 1 ? '' : 's'}`,
-    ...files.slice(0, 5).map((f) => `  ${f.name}: ${f.format}, ${count(f.rows)} rows${f.compression ? `, ${f.compression}` : ''}`),
+    ...files
+      .slice(0, 5)
+      .map((f) => `  ${f.name}: ${f.format}, ${count(f.rows)} rows${f.compression ? `, ${f.compression}` : ''}`),
   ]
   if (files.length > 5) lines.push(`  and ${count(files.length - 5)} more`)
   lines.push('', 'Columns:')
   for (const { name, type, nullable } of schema) lines.push(`  ${name}: ${type}${nullable ? '' : ' not null'}`)
   if (ids) {
-    lines.push('', `Ids "${ids.column}": ${ids.type}, ${count(ids.duplicates)} duplicates${finding(', null', ids.nulls)}`)
+    lines.push(
+      '',
+      `Ids "${ids.column}": ${ids.type}, ${count(ids.duplicates)} duplicates${finding(', null', ids.nulls)}`,
+    )
   } else lines.push('', 'Ids: no column can be one; row numbers would be used')
   for (const v of vectors) {
     lines.push('', `Vectors "${v.column}": ${v.kind}, dim ${v.dim}, ${count(v.validRows)} valid rows`)

@@ -1,14 +1,14 @@
-import { writeFileAtomically } from './files.ts'
 import { invalidOption } from '../errors.ts'
 import { formatBytes, formatSeconds } from '../join/explain.ts'
-import type { JoinReport } from '../join/report.ts'
 import type { JoinOptions } from '../join/options.ts'
+import type { JoinReport } from '../join/report.ts'
 import { explainJoin, knnJoin, selfJoin } from '../model/knn-join.ts'
 import type { Metric } from '../native.ts'
 import { checkOutput } from '../table/output.ts'
 import { isSet, list, number, type Parsed, parseArguments, text, usageError } from './arguments.ts'
-import type { CommandContext } from './main.ts'
+import { writeFileAtomically } from './files.ts'
 import type { CommandHelp } from './help.ts'
+import type { CommandContext } from './main.ts'
 import { progressLine } from './terminal.ts'
 
 const FIND = 'What to find'
@@ -26,8 +26,18 @@ export const joinHelp: CommandHelp = {
   ],
   flags: {
     k: { type: 'string', short: 'k', value: 'N', help: 'neighbors of each query (10)', group: FIND },
-    metric: { type: 'string', value: 'l2|cosine|dot', help: 'Euclidean distance, 1 - cos, 1 - inner product (l2)', group: FIND },
-    recall: { type: 'string', value: 'R', help: 'fraction of the exact neighbors to find; measured (0.95)', group: FIND },
+    metric: {
+      type: 'string',
+      value: 'l2|cosine|dot',
+      help: 'Euclidean distance, 1 - cos, 1 - inner product (l2)',
+      group: FIND,
+    },
+    recall: {
+      type: 'string',
+      value: 'R',
+      help: 'fraction of the exact neighbors to find; measured (0.95)',
+      group: FIND,
+    },
     exact: { type: 'boolean', help: 'all of them', group: FIND },
     'max-distance': { type: 'string', value: 'D', help: 'only neighbors at this distance or nearer', group: FIND },
     self: { type: 'boolean', help: 'join the items with themselves; a row is not its own neighbor', group: FIND },
@@ -41,10 +51,25 @@ export const joinHelp: CommandHelp = {
     columns: { type: 'string', value: 'a,b', help: 'item columns to carry into the neighbors', group: COLUMNS },
     'query-columns': { type: 'string', value: 'a,b', help: 'query columns to carry', group: COLUMNS },
     out: { type: 'string', short: 'o', value: 'OUT', help: 'where the neighbors go', group: OUTPUT },
-    layout: { type: 'string', value: 'nested|long', help: 'a row a query with a list, or a row a neighbor (nested)', group: OUTPUT },
+    layout: {
+      type: 'string',
+      value: 'nested|long',
+      help: 'a row a query with a list, or a row a neighbor (nested)',
+      group: OUTPUT,
+    },
     force: { type: 'boolean', help: 'replace existing files', group: OUTPUT },
-    report: { type: 'string', value: 'FILE', help: 'JSON: plan, rows, recall, seconds, memory, machine', group: OUTPUT },
-    'on-invalid': { type: 'string', value: 'fail|drop', help: 'null, ragged or non-finite vectors (fail)', group: OUTPUT },
+    report: {
+      type: 'string',
+      value: 'FILE',
+      help: 'JSON: plan, rows, recall, seconds, memory, machine',
+      group: OUTPUT,
+    },
+    'on-invalid': {
+      type: 'string',
+      value: 'fail|drop',
+      help: 'null, ragged or non-finite vectors (fail)',
+      group: OUTPUT,
+    },
     rejects: { type: 'string', value: 'FILE', help: 'where dropped rows go (OUT.rejects.parquet)', group: OUTPUT },
     threads: { type: 'string', value: 'N', help: 'changes the time, never the answer (all)', group: RUN },
     seed: { type: 'string', value: 'N', help: 'of samples and clusters (0)', group: RUN },
@@ -53,9 +78,18 @@ export const joinHelp: CommandHelp = {
     help: { type: 'boolean', short: 'h', help: 'this text', group: RUN },
   },
   examples: [
-    ['nigh join queries.parquet items.parquet -k 10 --recall 0.95 --out neighbors.parquet', 'ten neighbors of each query'],
-    ['nigh join items.parquet --self --metric cosine --max-distance 0.1 --out near.parquet', 'near duplicates within a table'],
-    ["nigh join 'day=*/*.parquet' items/ --columns title --layout long --out rows.arrow", 'many files, a row a neighbor'],
+    [
+      'nigh join queries.parquet items.parquet -k 10 --recall 0.95 --out neighbors.parquet',
+      'ten neighbors of each query',
+    ],
+    [
+      'nigh join items.parquet --self --metric cosine --max-distance 0.1 --out near.parquet',
+      'near duplicates within a table',
+    ],
+    [
+      "nigh join 'day=*/*.parquet' items/ --columns title --layout long --out rows.arrow",
+      'many files, a row a neighbor',
+    ],
     ['nigh join queries.parquet items.parquet --explain', 'what it would do, and how long that takes'],
   ],
 }
@@ -71,9 +105,11 @@ export async function joinCommand(args: readonly string[], { signal, stderr, std
     stdout.write(`${plan}\n`)
     return
   }
-  if (out === undefined) throw usageError('--out OUT is required: where the neighbors go (.parquet, .arrow, .arrows or -)')
+  if (out === undefined)
+    throw usageError('--out OUT is required: where the neighbors go (.parquet, .arrow, .arrows or -)')
   const options = joinOptions(parsed, out)
-  if (options.rejects !== undefined && text(parsed, 'rejects') !== undefined) checkOutput(options.rejects, options.force ?? false)
+  if (options.rejects !== undefined && text(parsed, 'rejects') !== undefined)
+    checkOutput(options.rejects, options.force ?? false)
   const progress = progressLine(stderr, isSet(parsed, 'quiet'))
   const call = { ...options, to: out, signal, onProgress: progress.onProgress }
   const started = performance.now()
@@ -95,7 +131,8 @@ function inputs({ positionals, values }: Parsed): { queries: string | undefined;
     if (first === undefined) throw usageError('which table? nigh join ITEMS --self --out OUT')
     if (second !== undefined) throw usageError(`a self join has one table, but two are given: ${first} and ${second}`)
     for (const name of ['query-id', 'query-vector', 'query-columns']) {
-      if (values[name] !== undefined && name !== 'query-columns') throw usageError(`--${name}: a self join has one table; use --${name.slice(6)}`)
+      if (values[name] !== undefined && name !== 'query-columns')
+        throw usageError(`--${name}: a self join has one table; use --${name.slice(6)}`)
     }
     return { queries: undefined, items: first }
   }
@@ -111,7 +148,8 @@ function inputs({ positionals, values }: Parsed): { queries: string | undefined;
 function joinOptions(parsed: Parsed, out: string | undefined): JoinOptions {
   const rejects = text(parsed, 'rejects')
   const onInvalid = text(parsed, 'on-invalid') as JoinOptions['onInvalid']
-  if (rejects !== undefined && onInvalid !== 'drop') throw invalidOption('rejects', 'only together with --on-invalid drop')
+  if (rejects !== undefined && onInvalid !== 'drop')
+    throw invalidOption('rejects', 'only together with --on-invalid drop')
   const beside = out === undefined || out === '-' ? undefined : `${out}.rejects.parquet`
   return {
     k: number(parsed, 'k'),
@@ -138,7 +176,10 @@ function joinOptions(parsed: Parsed, out: string | undefined): JoinOptions {
 }
 
 /** Rows, recall, time, memory and where the result is, in a line or two. */
-function summary({ rows, recall, seconds, peakMemoryBytes, plan, rejected, duplicateItemIds }: JoinReport, out: string): string {
+function summary(
+  { rows, recall, seconds, peakMemoryBytes, plan, rejected, duplicateItemIds }: JoinReport,
+  out: string,
+): string {
   const count = (n: number) => n.toLocaleString('en-US')
   const measured = `recall ${recall.estimate.toFixed(4)} [${recall.low.toFixed(4)}, ${recall.high.toFixed(4)}] on ${count(recall.sampleSize)} sampled queries`
   const how = plan.method === 'exact' ? 'exact (recall 1)' : measured
@@ -146,7 +187,8 @@ function summary({ rows, recall, seconds, peakMemoryBytes, plan, rejected, dupli
     `${count(rows.queries)} queries x ${count(rows.items)} items: ${how}, ${formatSeconds(seconds.total)}, ${formatBytes(peakMemoryBytes)} -> ${out}`,
   ]
   const dropped = rejected.queries + rejected.items
-  if (dropped > 0) lines.push(`${count(dropped)} rows dropped${rejected.path ? ` -> ${rejected.path}` : ''}`)
+  if (dropped > 0)
+    lines.push(`${count(dropped)} row${dropped === 1 ? '' : 's'} dropped${rejected.path ? ` -> ${rejected.path}` : ''}`)
   if (duplicateItemIds > 0) lines.push(`note: ${count(duplicateItemIds)} items have an id that an item before them has`)
   return lines.join('\n')
 }

@@ -39,7 +39,9 @@ async function dispatch(args: readonly string[], context: CommandContext): Promi
   const command = Object.hasOwn(commands, asked) ? commands[asked] : undefined
   if (!command) {
     const near = nearest(asked, Object.keys(commands))
-    throw usageError(`there is no command ${JSON.stringify(asked)}.${near ? ` Did you mean ${near}?` : ''} See: nigh --help`)
+    throw usageError(
+      `there is no command ${JSON.stringify(asked)}.${near ? ` Did you mean ${near}?` : ''} See: nigh --help`,
+    )
   }
   if (name === 'help' || rest.includes('--help') || rest.includes('-h')) {
     return void context.stdout.write(`${commandHelp(asked, command.help)}\n`)
@@ -50,7 +52,11 @@ async function dispatch(args: readonly string[], context: CommandContext): Promi
 /** Aborts on the first signal, exits at once on the second. Gives the exit code of the signal that came. */
 function listenForSignals(controller: AbortController): () => number | undefined {
   let exitCode: number | undefined
-  for (const [signal, code] of [['SIGINT', 130], ['SIGTERM', 143], ['SIGHUP', 129]] as const) {
+  for (const [signal, code] of [
+    ['SIGINT', 130],
+    ['SIGTERM', 143],
+    ['SIGHUP', 129],
+  ] as const) {
     process.on(signal, () => {
       if (exitCode !== undefined) process.exit(code)
       exitCode = code

@@ -1,4 +1,11 @@
-import { type CallOptions, call, type Metric, type NativeClusters, type NativeItems, type NativeTable } from '../native.ts'
+import {
+  type CallOptions,
+  call,
+  type Metric,
+  type NativeClusters,
+  type NativeItems,
+  type NativeTable,
+} from '../native.ts'
 
 /** The items of a join in native memory: vectors ready to search, the other columns, and lists once they are built. */
 export class ItemIndex {

@@ -4,7 +4,7 @@ import type { Plan } from './plan.ts'
 export function explainPlan(plan: Plan): string {
   const { shape } = plan
   const count = (n: number) => n.toLocaleString('en-US')
-  const asked = plan.method === 'exact' ? 'exact' : `recall ${plan.recall}`
+  const asked = plan.recall === 1 ? 'exact' : `recall ${plan.recall}`
   const who = shape.self
     ? `each of ${count(shape.items)} rows with its ${plan.k} nearest others`
     : `${count(shape.queries)} queries with their ${plan.k} nearest of ${count(shape.items)} items`

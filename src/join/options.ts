@@ -100,7 +100,12 @@ export function joinParams(options: JoinOptions): JoinParams {
     exact: exact || recall === 1,
     maxDistance,
     includeSelf: flag('includeSelf', options.includeSelf) ?? false,
-    query: side(options.queryIdCol ?? options.idCol, options.queryFeaturesCol ?? options.featuresCol, 'queryColumns', options),
+    query: side(
+      options.queryIdCol ?? options.idCol,
+      options.queryFeaturesCol ?? options.featuresCol,
+      'queryColumns',
+      options,
+    ),
     item: side(options.itemIdCol ?? options.idCol, options.itemFeaturesCol ?? options.featuresCol, 'columns', options),
     layout: oneOf('layout', options.layout ?? 'nested', ['nested', 'long']),
     onInvalid: oneOf('onInvalid', options.onInvalid ?? 'fail', ['fail', 'drop']),
@@ -141,7 +146,7 @@ function number(option: string, value: unknown): number {
 export function integer(option: string, value: unknown, min: number, max: number): number {
   const n = number(option, value)
   if (!Number.isInteger(n) || n < min || n > max) {
-    const range = max === Number.MAX_SAFE_INTEGER ? `of ${min} or more` : `from ${min} to ${max}`
+    const range = max >= MAX_K ? `of ${min} or more` : `from ${min} to ${max}`
     throw invalidOption(option, `must be a whole number ${range}, not ${n}`)
   }
   return n
@@ -154,7 +159,10 @@ function flag(option: string, value: unknown): boolean | undefined {
 
 function oneOf<T extends string>(option: string, value: T, choices: readonly T[]): T {
   if (!choices.includes(value)) {
-    throw invalidOption(option, `must be ${choices.join(', ').replace(/, (\w+)$/, ' or $1')}, not ${JSON.stringify(value)}`)
+    throw invalidOption(
+      option,
+      `must be ${choices.join(', ').replace(/, (\w+)$/, ' or $1')}, not ${JSON.stringify(value)}`,
+    )
   }
   return value
 }

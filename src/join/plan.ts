@@ -1,4 +1,6 @@
 // The plan of a join: plain data. Nothing here runs anything.
+
+import type { CpuLevel, Metric, Precision } from '../native.ts'
 import {
   baseRescore,
   chooseNumLists,
@@ -14,7 +16,6 @@ import {
   tuneSeconds,
   writeSeconds,
 } from './cost.ts'
-import type { CpuLevel, Metric, Precision } from '../native.ts'
 import type { JoinParams } from './options.ts'
 
 export type StageName = 'read' | 'cluster' | 'tune' | 'join' | 'write'
@@ -53,6 +54,8 @@ export interface Plan {
 export interface Ready {
   /** Lists that exist already. */
   numLists?: number | undefined
+  /** They were built for this join: their time counts. */
+  builtNow?: boolean | undefined
   /** The effort that a tuner settled on. */
   effort?: Effort | undefined
   /** Go exact after all, for this reason. */
@@ -68,7 +71,7 @@ export function planJoin(shape: JoinShape, params: JoinParams, level: CpuLevel, 
   const precision = exactPrecision(shape, k, level)
   const exact = exactSeconds(shape, k, precision, level)
   const cluster = {
-    build: ready.numLists === undefined ? clusterSeconds(shape, numLists, level) : 0,
+    build: ready.numLists === undefined || ready.builtNow ? clusterSeconds(shape, numLists, level) : 0,
     tune: tuneSeconds(shape, effort, k, level),
     search: clusterSearchSeconds(shape, effort, level),
   }

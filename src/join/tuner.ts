@@ -1,4 +1,6 @@
 // Chooses the effort of a cluster join on one sample of queries with known neighbors, and validates it on others.
+
+import type { CpuLevel } from '../native.ts'
 import {
   baseRescore,
   clusterSearchSeconds,
@@ -8,7 +10,6 @@ import {
   type JoinShape,
   SAMPLE_ROWS,
 } from './cost.ts'
-import type { CpuLevel } from '../native.ts'
 import { RowSampler } from './sample.ts'
 import { estimateRecall, mean, type RecallEstimate, standardError } from './statistics.ts'
 

@@ -1,5 +1,14 @@
 import type { ItemIndex } from '../indexes/item-index.ts'
-import { addon, type CallOptions, call, callNow, type NativeNeighbors, type NativeTable, type NativeWriter, type NativeWritten } from '../native.ts'
+import {
+  addon,
+  type CallOptions,
+  call,
+  callNow,
+  type NativeNeighbors,
+  type NativeTable,
+  type NativeWriter,
+  type NativeWritten,
+} from '../native.ts'
 
 export interface SinkOptions {
   /** Where to; IPC bytes in memory if absent. */

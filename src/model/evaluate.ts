@@ -1,3 +1,4 @@
+import { invalidOption, NighError } from '../errors.ts'
 import { ItemIndex } from '../indexes/item-index.ts'
 import { exactPrecision, SAMPLE_ROWS } from '../join/cost.ts'
 import { integer, joinParams } from '../join/options.ts'
@@ -7,7 +8,6 @@ import { type CallOptions, call, callNow, type Metric, type NativeTable } from '
 import { search } from '../search/search.ts'
 import { readTable } from '../table/read.ts'
 import { nativeSources, type TableInput } from '../table/source.ts'
-import { invalidOption, NighError } from '../errors.ts'
 
 export interface EvaluateOptions extends CallOptions {
   /** Neighbors asked for. Default: as many as the result has at most. */

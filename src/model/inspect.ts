@@ -1,6 +1,6 @@
-import { type CallOptions, call } from '../native.ts'
-import { nativeSources, type TableInput } from '../table/source.ts'
 import { NighError } from '../errors.ts'
+import { type CallOptions, call } from '../native.ts'
+import { nameStdin, nativeSources, type TableInput } from '../table/source.ts'
 
 /** Rows with one kind of fault, and the first of them, counted from 0 within its file. */
 export interface Finding {
@@ -52,5 +52,5 @@ export async function inspectTable(input: TableInput, options: InspectOptions = 
   if (!source || more.length > 0) throw new NighError('INVALID_OPTION', 'one table at a time can be inspected')
   const { idCol, featuresCol } = options
   const json = await call((native, job) => native.inspect(source, idCol, featuresCol, job), options)
-  return JSON.parse(json) as Inspection
+  return JSON.parse(nameStdin(input, json)) as Inspection
 }

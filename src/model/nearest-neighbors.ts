@@ -1,11 +1,11 @@
 import type { Table } from 'apache-arrow'
 import { type EngineCall, StageClock } from '../engine/engine.ts'
 import { runLocally } from '../engine/local/run.ts'
+import { NighError } from '../errors.ts'
 import { ItemIndex } from '../indexes/item-index.ts'
 import { chooseNumLists } from '../join/cost.ts'
 import { type JoinOptions, type JoinParams, joinParams } from '../join/options.ts'
 import { planJoin } from '../join/plan.ts'
-import { NighError } from '../errors.ts'
 import { callNow, type NativeTable } from '../native.ts'
 import { checkOutput, writeRejects } from '../table/output.ts'
 import { readTable } from '../table/read.ts'
@@ -36,7 +36,8 @@ export class NearestNeighbors {
       const rows = index.items.numRows
       const shape = { queries: rows, items: rows, dim: index.items.dim, self: false }
       if (planJoin(shape, params, callNow((native) => native.cpu()).level).method === 'cluster') {
-        const onProgress = (progress: { done: number; total: number }) => call.onProgress?.({ stage: 'cluster', ...progress })
+        const onProgress = (progress: { done: number; total: number }) =>
+          call.onProgress?.({ stage: 'cluster', ...progress })
         const { seed, threads } = params
         await clock.time('cluster', () =>
           index.cluster(chooseNumLists(rows), seed, threads, { signal: call.signal, onProgress }),
@@ -161,7 +162,10 @@ export async function joinTables(
 ): Promise<JoinResult> {
   const { items } = index
   if (queries && queries.numRows > 0 && items.numRows > 0 && queries.dim !== items.dim) {
-    throw new NighError('DIMENSION_MISMATCH', `query vectors have ${queries.dim} dimensions; item vectors have ${items.dim}`)
+    throw new NighError(
+      'DIMENSION_MISMATCH',
+      `query vectors have ${queries.dim} dimensions; item vectors have ${items.dim}`,
+    )
   }
   const { layout, force } = params
   const sink = { path: options.to, layout, columns: params.item.columns, queryColumns: params.query.columns, force }

@@ -1,10 +1,15 @@
 import type { ItemIndex } from '../indexes/item-index.ts'
-import { type CallOptions, call, type NativeNeighbors, type NativeTable, type Precision, type SearchOptions } from '../native.ts'
+import {
+  type CallOptions,
+  call,
+  type NativeNeighbors,
+  type NativeTable,
+  type Precision,
+  type SearchOptions,
+} from '../native.ts'
 
 /** How to search: every item, or the nearest lists. */
-export type Method =
-  | { method: 'exact'; precision: Precision }
-  | { method: 'cluster'; nprobe: number; rescore: number }
+export type Method = { method: 'exact'; precision: Precision } | { method: 'cluster'; nprobe: number; rescore: number }
 
 /** Which queries ask, and for what. */
 export interface Ask {

@@ -11,7 +11,13 @@ export interface VectorsInput {
   dim: number
 }
 
-export type Ids = readonly (number | bigint | string)[] | Int32Array | Uint32Array | BigInt64Array | BigUint64Array | Vector
+export type Ids =
+  | readonly (number | bigint | string)[]
+  | Int32Array
+  | Uint32Array
+  | BigInt64Array
+  | BigUint64Array
+  | Vector
 
 /** Arrow data in memory: a table, a record batch, or the bytes of an IPC file or stream. */
 export type ArrowInput = Table | RecordBatch | Uint8Array
@@ -34,22 +40,32 @@ export async function nativeSources(input: TableInput, signal?: AbortSignal): Pr
   if (isArrow(input)) return [{ ipc: ipcBytes(input) }]
   if (isVectors(input)) return [vectorsSource(input)]
   if (!isIterable(input)) {
-    throw new NighError('INVALID_OPTION', 'a table must be a path, Arrow data, an iterable of Arrow data, or { ids, vectors, dim }')
+    throw new NighError(
+      'INVALID_OPTION',
+      'a table must be a path, Arrow data, an iterable of Arrow data, or { ids, vectors, dim }',
+    )
   }
   const sources: NativeSource[] = []
   for await (const part of input as AsyncIterable<ArrowInput | string>) {
     throwIfAborted(signal)
     if (typeof part === 'string') sources.push({ path: part })
     else if (isArrow(part)) sources.push({ ipc: ipcBytes(part) })
-    else throw new NighError('INVALID_OPTION', 'an iterable of tables must give Arrow tables, record batches or IPC bytes')
+    else
+      throw new NighError('INVALID_OPTION', 'an iterable of tables must give Arrow tables, record batches or IPC bytes')
   }
   if (sources.length === 0) throw new NighError('INVALID_OPTION', 'an iterable of tables gave none: not even a schema')
   return sources
 }
 
+/** Native code sees the bytes of stdin as those of any buffer: names it in a message. */
+export function nameStdin(input: TableInput, message: string): string {
+  return input === '-' ? message.replaceAll('Arrow IPC buffer 0', 'stdin') : message
+}
+
 function vectorsSource({ ids, vectors, dim }: VectorsInput): NativeSource {
   if (!(vectors instanceof Float32Array)) throw new NighError('INVALID_OPTION', 'vectors: must be a Float32Array')
-  if (!Number.isInteger(dim) || dim < 1) throw new NighError('INVALID_OPTION', `dim: must be a whole number of 1 or more, not ${dim}`)
+  if (!Number.isInteger(dim) || dim < 1)
+    throw new NighError('INVALID_OPTION', `dim: must be a whole number of 1 or more, not ${dim}`)
   if (vectors.length % dim !== 0) {
     throw new NighError('INVALID_OPTION', `vectors: ${vectors.length} numbers are no whole rows of ${dim}`)
   }

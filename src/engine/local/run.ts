@@ -38,10 +38,16 @@ export function planLocally({ index, queries, params }: LocalJoin): Plan {
 }
 
 /** Runs a join: lists and their effort where the plan wants them, the search in blocks, the writing behind it. */
-export async function runLocally(join: LocalJoin, sink: SinkOptions, clock: StageClock, call: EngineCall): Promise<LocalOutcome> {
+export async function runLocally(
+  join: LocalJoin,
+  sink: SinkOptions,
+  clock: StageClock,
+  call: EngineCall,
+): Promise<LocalOutcome> {
   const { index, queries, params } = join
   const { signal } = call
-  const progressOf = (stage: 'cluster') => (progress: { done: number; total: number }) => call.onProgress?.({ stage, ...progress })
+  const progressOf = (stage: 'cluster') => (progress: { done: number; total: number }) =>
+    call.onProgress?.({ stage, ...progress })
   let plan = planLocally(join)
   const { shape } = plan
   const ask: Ask = {
@@ -57,13 +63,16 @@ export async function runLocally(join: LocalJoin, sink: SinkOptions, clock: Stag
   if (plan.method === 'cluster') {
     const { numLists } = plan.effort!
     const { threads, seed } = params
-    await clock.time('cluster', () => index.cluster(numLists, seed, threads, { signal, onProgress: progressOf('cluster') }))
+    const builtNow = index.clusters === undefined
+    await clock.time('cluster', () =>
+      index.cluster(numLists, seed, threads, { signal, onProgress: progressOf('cluster') }),
+    )
     const before = { ...plan, effort: { ...plan.effort!, numLists: index.clusters!.numLists } }
     const tuned = await clock.time('tune', () => tuneLocally(index, before, ask, call))
     tuning = tuned.steps
     recall = tuned.recall ?? CERTAIN
-    const ready = { numLists: before.effort.numLists, effort: tuned.effort, exactBecause: tuned.effort ? undefined : tuned.reason }
-    plan = planJoin(shape, params, plan.level, ready)
+    const ready = { numLists: before.effort.numLists, builtNow, effort: tuned.effort }
+    plan = planJoin(shape, params, plan.level, { ...ready, exactBecause: tuned.effort ? undefined : tuned.reason })
   }
   const written = await joinAndWrite(join, plan, ask, sink, clock, call)
   return { plan, recall, tuning, written }
@@ -96,7 +105,9 @@ async function joinAndWrite(
       const onWritten = ({ done }: { done: number }) => call.onProgress?.({ stage: 'write', done: first + done, total })
       // Only the last block reports its writing: the others are written while the search goes on.
       const last = first + count === total
-      writing = sink.write(first, neighbors, { signal, ...(last ? { onProgress: onWritten } : {}) }).finally(() => neighbors.dispose())
+      writing = sink
+        .write(first, neighbors, { signal, ...(last ? { onProgress: onWritten } : {}) })
+        .finally(() => neighbors.dispose())
       // It is awaited below or in the next round; until then its failure must not count as unhandled.
       writing.catch(() => {})
     }

@@ -14,10 +14,17 @@ export async function tuneLocally(index: ItemIndex, plan: Plan, ask: Ask, call: 
   const truthOf = async (rows: Uint32Array) => {
     const known = truths.get(rows)
     if (known) return known
-    const onProgress = call.onProgress && (({ done, total }: { done: number; total: number }) => {
-      call.onProgress?.({ stage: 'tune', done: total === 0 ? 0 : (done / total) * rows.length, total: rows.length })
-    })
-    const truth = await search(index, { ...ask, rows }, { method: 'exact', precision }, { signal: call.signal, onProgress })
+    const onProgress =
+      call.onProgress &&
+      (({ done, total }: { done: number; total: number }) => {
+        call.onProgress?.({ stage: 'tune', done: total === 0 ? 0 : (done / total) * rows.length, total: rows.length })
+      })
+    const truth = await search(
+      index,
+      { ...ask, rows },
+      { method: 'exact', precision },
+      { signal: call.signal, onProgress },
+    )
     truths.set(rows, truth)
     return truth
   }
