@@ -67,7 +67,8 @@ fn main() {
     });
     for _ in 0..4 {
         let low = leaf.map(|leaf| timed("bare column reader", || bare(&path, leaf)));
-        let ours = timed("read_table", || read_table(&[Source::Path(path.clone())], &options, &()).expect("read_table"));
+        let ours =
+            timed("read_table", || read_table(&[Source::Path(path.clone())], &options, &()).expect("read_table"));
         if let Some(low) = low {
             println!("{:<24} {:6.2} x", "ratio", ours / low);
         }

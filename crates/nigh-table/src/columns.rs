@@ -40,7 +40,11 @@ pub(crate) fn find(schema: &Schema, side: &str, file: &str, name: &str) -> Resul
 fn wrong_type(side: &str, file: &str, field: &Field, role: &str, accepted: &str) -> TableError {
     TableError::new(
         code::COLUMN_TYPE,
-        format!("{side} {file}: column \"{}\" has type {}, which cannot be {role}; accepted: {accepted}", field.name(), field.data_type()),
+        format!(
+            "{side} {file}: column \"{}\" has type {}, which cannot be {role}; accepted: {accepted}",
+            field.name(),
+            field.data_type()
+        ),
     )
 }
 
@@ -49,7 +53,8 @@ impl Selection {
         let side = options.side;
         let vector = find(schema, side, file, &options.vector_col)?;
         let field = schema.field(vector);
-        let form = VectorForm::of(field.data_type()).ok_or_else(|| wrong_type(side, file, field, "vectors", form::ACCEPTED))?;
+        let form = VectorForm::of(field.data_type())
+            .ok_or_else(|| wrong_type(side, file, field, "vectors", form::ACCEPTED))?;
         let id = match schema.fields().iter().position(|f| *f.name() == options.id_col) {
             None if options.id_required => Some(find(schema, side, file, &options.id_col)?),
             found => found,
@@ -58,7 +63,8 @@ impl Selection {
             None => None,
             Some(i) => {
                 let field = schema.field(i);
-                let data_type = ids::id_type(field.data_type()).ok_or_else(|| wrong_type(side, file, field, "ids", ids::ACCEPTED))?;
+                let data_type = ids::id_type(field.data_type())
+                    .ok_or_else(|| wrong_type(side, file, field, "ids", ids::ACCEPTED))?;
                 Some(ids::id_field(field, data_type))
             }
         };
@@ -70,19 +76,23 @@ impl Selection {
     /// Fails unless a further file of the same table has the same types in the same roles.
     pub fn agree(&self, first_file: &str, other: &Selection, file: &str, side: &str) -> Result<()> {
         let clash = |what: String| {
-            let text = format!("{side}: {file} and {first_file} disagree: {what}; all files of one table need the same columns");
+            let text = format!(
+                "{side}: {file} and {first_file} disagree: {what}; all files of one table need the same columns"
+            );
             Err(TableError::new(code::SCHEMA_MISMATCH, text))
         };
         match (&self.id_field, &other.id_field) {
             (None, None) => {}
             (Some(a), Some(b)) if a.data_type() == b.data_type() => {}
-            (Some(a), Some(b)) => return clash(format!("column \"{}\" is {} here and {} there", a.name(), b.data_type(), a.data_type())),
+            (Some(a), Some(b)) => {
+                return clash(format!("column \"{}\" is {} here and {} there", a.name(), b.data_type(), a.data_type()));
+            }
             (Some(a), None) | (None, Some(a)) => return clash(format!("only one has the id column \"{}\"", a.name())),
         }
-        if let (Some(a), Some(b)) = (self.form.fixed_dim(), other.form.fixed_dim()) {
-            if a != b {
-                return clash(format!("the vectors have {b} dimensions here and {a} there"));
-            }
+        if let (Some(a), Some(b)) = (self.form.fixed_dim(), other.form.fixed_dim())
+            && a != b
+        {
+            return clash(format!("the vectors have {b} dimensions here and {a} there"));
         }
         for (a, b) in self.carried_schema.fields().iter().zip(other.carried_schema.fields()) {
             if a.data_type() != b.data_type() {

@@ -70,10 +70,13 @@ impl TableError {
     /// An input that cannot be opened or read.
     pub(crate) fn unreadable(file: &str, source: io::Error) -> TableError {
         let error = match source.kind() {
-            io::ErrorKind::NotFound => TableError::new(code::FILE_NOT_FOUND, format!("{file}: there is no such file; check the path")),
-            io::ErrorKind::UnexpectedEof => {
-                TableError::new(code::CORRUPT_FILE, format!("{file}: the file ended too early; was it truncated? write it again"))
+            io::ErrorKind::NotFound => {
+                TableError::new(code::FILE_NOT_FOUND, format!("{file}: there is no such file; check the path"))
             }
+            io::ErrorKind::UnexpectedEof => TableError::new(
+                code::CORRUPT_FILE,
+                format!("{file}: the file ended too early; was it truncated? write it again"),
+            ),
             _ => TableError::new(code::FILE_UNREADABLE, format!("{file}: cannot be read: {source}")),
         };
         error.with_source(source)
@@ -82,9 +85,10 @@ impl TableError {
     /// An output that cannot be created or written.
     pub(crate) fn unwritable(file: &str, source: io::Error) -> TableError {
         let error = match source.kind() {
-            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
-                TableError::new(code::DISK_FULL, format!("{file}: the disk is full; free some space or write elsewhere"))
-            }
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => TableError::new(
+                code::DISK_FULL,
+                format!("{file}: the disk is full; free some space or write elsewhere"),
+            ),
             _ => TableError::new(code::OUTPUT_UNWRITABLE, format!("{file}: cannot be written: {source}")),
         };
         error.with_source(source)
@@ -94,10 +98,13 @@ impl TableError {
     pub(crate) fn write_failed(file: &str, source: impl StdError + Send + Sync + 'static) -> TableError {
         match io_cause(&source) {
             Some(e) => {
-                let copy = e.raw_os_error().map_or_else(|| io::Error::new(e.kind(), e.to_string()), io::Error::from_raw_os_error);
+                let copy = e
+                    .raw_os_error()
+                    .map_or_else(|| io::Error::new(e.kind(), e.to_string()), io::Error::from_raw_os_error);
                 TableError::unwritable(file, copy)
             }
-            None => TableError::new(code::OUTPUT_UNWRITABLE, format!("{file}: cannot be encoded: {source}")).with_source(source),
+            None => TableError::new(code::OUTPUT_UNWRITABLE, format!("{file}: cannot be encoded: {source}"))
+                .with_source(source),
         }
     }
 

@@ -42,7 +42,10 @@ pub(crate) fn guard<T>(file: &str, decode: impl FnOnce() -> Result<T>) -> Result
     result.unwrap_or_else(|payload| {
         Err(TableError::new(
             code::CORRUPT_FILE,
-            format!("{file}: the content cannot be decoded ({}); was the file damaged? write it again", text(&*payload)),
+            format!(
+                "{file}: the content cannot be decoded ({}); was the file damaged? write it again",
+                text(&*payload)
+            ),
         ))
     })
 }

@@ -33,7 +33,8 @@ pub(crate) fn decode(array: &ArrayRef, wanted: &DataType) -> Result<ArrayRef> {
     if array.data_type() == wanted {
         return Ok(array.clone());
     }
-    arrow_cast::cast(array, wanted).map_err(|e| TableError::internal(format!("a dictionary cannot be decoded: {e}")).with_source(e))
+    arrow_cast::cast(array, wanted)
+        .map_err(|e| TableError::internal(format!("a dictionary cannot be decoded: {e}")).with_source(e))
 }
 
 /// The field of the ids: same name, nullability and metadata, less what belongs to the file it came from.
@@ -114,7 +115,8 @@ pub(crate) fn count_duplicates(chunks: &[ArrayRef]) -> Result<u64> {
         return Ok(keys.windows(2).filter(|w| w[0] == w[1]).count() as u64);
     }
     let rows = to_rows(chunks, first.data_type())?;
-    let mut keys: Vec<u128> = rows.iter().flat_map(|r| r.iter().map(|row| fingerprint(row.data())).collect::<Vec<_>>()).collect();
+    let mut keys: Vec<u128> =
+        rows.iter().flat_map(|r| r.iter().map(|row| fingerprint(row.data())).collect::<Vec<_>>()).collect();
     keys.sort_unstable();
     Ok(keys.windows(2).filter(|w| w[0] == w[1]).count() as u64)
 }
@@ -147,7 +149,8 @@ pub(crate) fn fingerprint_floats(row: &[f32]) -> u128 {
 }
 
 fn to_rows(chunks: &[ArrayRef], data_type: &DataType) -> Result<Vec<Rows>> {
-    let failed = |e: arrow_schema::ArrowError| TableError::internal(format!("ids cannot be compared: {e}")).with_source(e);
+    let failed =
+        |e: arrow_schema::ArrowError| TableError::internal(format!("ids cannot be compared: {e}")).with_source(e);
     let converter = RowConverter::new(vec![SortField::new(data_type.clone())]).map_err(failed)?;
     chunks.iter().map(|c| converter.convert_columns(std::slice::from_ref(c)).map_err(failed)).collect()
 }
@@ -223,7 +226,9 @@ impl IdIndex {
         let mut found = Vec::with_capacity(ids.len());
         match &self.keys {
             Keys::Integers(map) => {
-                for (i, key) in integer_keys(&decode(ids, &plain(ids.data_type()))?).unwrap_or_default().iter().enumerate() {
+                for (i, key) in
+                    integer_keys(&decode(ids, &plain(ids.data_type()))?).unwrap_or_default().iter().enumerate()
+                {
                     match map.get(key) {
                         Some(&row) => found.push(row),
                         None => return Ok(Err(i)),

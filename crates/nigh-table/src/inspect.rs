@@ -193,14 +193,23 @@ struct IdProbe {
 
 fn auto_id(schema: &Schema) -> Option<usize> {
     let usable = |i: &usize| ids::id_type(schema.field(*i).data_type()).is_some();
-    schema.fields().iter().position(|f| f.name() == "id").filter(usable).or_else(|| (0..schema.fields().len()).find(usable))
+    schema
+        .fields()
+        .iter()
+        .position(|f| f.name() == "id")
+        .filter(usable)
+        .or_else(|| (0..schema.fields().len()).find(usable))
 }
 
 impl Probe {
     fn new(schema: &Schema, file: &str, options: &InspectOptions) -> Result<Probe> {
         let wrong = |i: usize, role: &str, accepted: &str| {
             let f = schema.field(i);
-            let text = format!("{file}: column \"{}\" has type {}, which cannot be {role}; accepted: {accepted}", f.name(), f.data_type());
+            let text = format!(
+                "{file}: column \"{}\" has type {}, which cannot be {role}; accepted: {accepted}",
+                f.name(),
+                f.data_type()
+            );
             TableError::new(code::COLUMN_TYPE, text)
         };
         let form = |i: usize| VectorForm::of(schema.field(i).data_type());
@@ -212,7 +221,8 @@ impl Probe {
             }
             None => (0..schema.fields().len()).filter(|&i| form(i).is_some()).collect(),
         };
-        let vectors = columns.into_iter().filter_map(|i| Some(VectorProbe::new(schema.field(i).name(), form(i)?))).collect();
+        let vectors =
+            columns.into_iter().filter_map(|i| Some(VectorProbe::new(schema.field(i).name(), form(i)?))).collect();
         let id = match &options.id_col {
             Some(name) => Some(find(schema, "table", file, name)?),
             None => auto_id(schema),
@@ -220,7 +230,8 @@ impl Probe {
         let id = match id {
             None => None,
             Some(i) => {
-                let data_type = ids::id_type(schema.field(i).data_type()).ok_or_else(|| wrong(i, "ids", ids::ACCEPTED))?;
+                let data_type =
+                    ids::id_type(schema.field(i).data_type()).ok_or_else(|| wrong(i, "ids", ids::ACCEPTED))?;
                 let report = IdInspection {
                     column: schema.field(i).name().clone(),
                     data_type: data_type.to_string(),
@@ -249,7 +260,10 @@ impl Probe {
             let at = position(&probe.report.column);
             match at.filter(|&i| ids::id_type(schema.field(i).data_type()).as_ref() == Some(&probe.data_type)) {
                 Some(i) => id = Some((i, probe)),
-                None => notes.push(format!("{name}: has no ids of type {} in column \"{}\"", probe.data_type, probe.report.column)),
+                None => notes.push(format!(
+                    "{name}: has no ids of type {} in column \"{}\"",
+                    probe.data_type, probe.report.column
+                )),
             }
         }
         let mut roots: Vec<usize> = seen.iter().map(|(i, ..)| *i).chain(id.iter().map(|(i, _)| *i)).collect();
@@ -266,10 +280,10 @@ impl Probe {
                     probe.add(*form, array, &name, row)?;
                 }
             }
-            if let Some((i, probe)) = &mut id {
-                if let Some(array) = column(*i) {
-                    probe.add(array, &name, row)?;
-                }
+            if let Some((i, probe)) = &mut id
+                && let Some(array) = column(*i)
+            {
+                probe.add(array, &name, row)?;
             }
             row += batch.num_rows() as u64;
             control.advance(batch.num_rows() as u64);
@@ -314,7 +328,13 @@ impl VectorProbe {
         let dim = self.report.dim as usize;
         self.scratch.clear();
         self.scratch.resize(array.len() * dim, 0.0);
-        let names = RowNames { side: "table", file, id_column: "", vector_column: &self.report.column, on_invalid: OnInvalid::Drop };
+        let names = RowNames {
+            side: "table",
+            file,
+            id_column: "",
+            vector_column: &self.report.column,
+            on_invalid: OnInvalid::Drop,
+        };
         let mut sink = Sink::new(names, dim, first_row, &mut self.scratch, &[]);
         write_rows(form, array, &mut sink)?;
         let (dropped, kinds) = (std::mem::take(&mut sink.dropped), std::mem::take(&mut sink.kinds));
@@ -358,8 +378,11 @@ impl IdProbe {
     fn add(&mut self, array: &ArrayRef, file: &str, first_row: u64) -> Result<()> {
         let mut array = ids::decode(array, &self.data_type)?;
         if array.null_count() > 0 {
-            (0..array.len()).filter(|&i| array.is_null(i)).for_each(|i| self.report.nulls.note(file, first_row + i as u64));
-            let valid = arrow_array::BooleanArray::from((0..array.len()).map(|i| array.is_valid(i)).collect::<Vec<_>>());
+            (0..array.len())
+                .filter(|&i| array.is_null(i))
+                .for_each(|i| self.report.nulls.note(file, first_row + i as u64));
+            let valid =
+                arrow_array::BooleanArray::from((0..array.len()).map(|i| array.is_valid(i)).collect::<Vec<_>>());
             array = arrow_select::filter::filter(&array, &valid).map_err(|e| TableError::internal(e.to_string()))?;
         }
         if !array.is_empty() {

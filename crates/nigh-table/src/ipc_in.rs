@@ -41,7 +41,9 @@ pub(crate) struct IpcFile {
 fn corrupt(name: &str, why: impl std::fmt::Display) -> TableError {
     TableError::new(
         code::CORRUPT_FILE,
-        format!("{name}: the content cannot be decoded ({why}); was the file truncated or changed while it was written? write it again"),
+        format!(
+            "{name}: the content cannot be decoded ({why}); was the file truncated or changed while it was written? write it again"
+        ),
     )
 }
 
@@ -111,7 +113,8 @@ impl IpcFile {
         let dictionary_blocks = footer.dictionaries().into_iter().flatten().map(|b| (*b, true));
         let batch_blocks = footer.recordBatches().into_iter().flatten().map(|b| (*b, false));
         for (block, is_dictionary) in dictionary_blocks.chain(batch_blocks) {
-            let offset = u64::try_from(block.offset()).map_err(|_| corrupt(&file.name, "a block has a negative offset"))?;
+            let offset =
+                u64::try_from(block.offset()).map_err(|_| corrupt(&file.name, "a block has a negative offset"))?;
             let Some((head, length)) = prefix(&file.name, &file.source, offset)? else {
                 return Err(corrupt(&file.name, "a block is empty"));
             };
@@ -135,7 +138,9 @@ impl IpcFile {
             return Err(corrupt(&name, "the stream has no schema"));
         };
         let bytes = read(&name, &source, start + head, length)?;
-        let schema = message(&name, &bytes)?.header_as_schema().ok_or_else(|| corrupt(&name, "the stream does not start with a schema"))?;
+        let schema = message(&name, &bytes)?
+            .header_as_schema()
+            .ok_or_else(|| corrupt(&name, "the stream does not start with a schema"))?;
         let schema = Arc::new(try_fb_to_schema(schema).map_err(|e| corrupt(&name, e))?);
         let mut file = IpcFile { name, schema, compression: None, source, batches: Vec::new() };
         let mut offset = start + head + length as u64;
@@ -155,8 +160,12 @@ impl IpcFile {
                 MessageHeader::RecordBatch => file.push_batch(metadata, body, &dictionaries)?,
                 other => return Err(corrupt(&file.name, format!("unexpected message {other:?}"))),
             }
-            let length = u64::try_from(message.bodyLength()).map_err(|_| corrupt(&file.name, "a body has a negative length"))?;
-            offset = body.checked_add(length).filter(|&o| o <= file.source.size()).ok_or_else(|| corrupt(&file.name, "it ends within a batch"))?;
+            let length =
+                u64::try_from(message.bodyLength()).map_err(|_| corrupt(&file.name, "a body has a negative length"))?;
+            offset = body
+                .checked_add(length)
+                .filter(|&o| o <= file.source.size())
+                .ok_or_else(|| corrupt(&file.name, "it ends within a batch"))?;
         }
         Ok(file)
     }
@@ -164,7 +173,9 @@ impl IpcFile {
     fn dictionary(&self, metadata: (u64, usize), body: u64, into: &mut HashMap<i64, ArrayRef>) -> Result<()> {
         let bytes = read(&self.name, &self.source, metadata.0, metadata.1)?;
         let message = message(&self.name, &bytes)?;
-        let batch = message.header_as_dictionary_batch().ok_or_else(|| corrupt(&self.name, "a dictionary block holds something else"))?;
+        let batch = message
+            .header_as_dictionary_batch()
+            .ok_or_else(|| corrupt(&self.name, "a dictionary block holds something else"))?;
         let data = batch.data().ok_or_else(|| corrupt(&self.name, "a dictionary has no data"))?;
         let body = self.body(&message, &data, body)?;
         read_dictionary(&body, batch, &self.schema, into, &message.version()).map_err(|e| corrupt(&self.name, e))
@@ -172,7 +183,8 @@ impl IpcFile {
 
     /// The body of a message, after a look at the sizes its compressed buffers claim.
     fn body(&self, message: &Message<'_>, batch: &arrow_ipc::RecordBatch<'_>, start: u64) -> Result<Buffer> {
-        let length = usize::try_from(message.bodyLength()).map_err(|_| corrupt(&self.name, "a body has a negative length"))?;
+        let length =
+            usize::try_from(message.bodyLength()).map_err(|_| corrupt(&self.name, "a body has a negative length"))?;
         let body = read(&self.name, &self.source, start, length)?;
         for buffer in batch.buffers().iter().flatten() {
             let range = usize::try_from(buffer.offset()).ok().zip(usize::try_from(buffer.length()).ok());
@@ -192,14 +204,24 @@ impl IpcFile {
     fn push_batch(&mut self, metadata: (u64, usize), body: u64, dictionaries: &Dictionaries) -> Result<()> {
         let bytes = read(&self.name, &self.source, metadata.0, metadata.1)?;
         let message = message(&self.name, &bytes)?;
-        let batch = message.header_as_record_batch().ok_or_else(|| corrupt(&self.name, "a batch block holds something else"))?;
+        let batch = message
+            .header_as_record_batch()
+            .ok_or_else(|| corrupt(&self.name, "a batch block holds something else"))?;
         if let Some(compression) = batch.compression() {
             self.compression = compression.codec().variant_name();
         }
-        let rows = usize::try_from(batch.length()).map_err(|_| corrupt(&self.name, "a batch has a negative number of rows"))?;
-        let length = usize::try_from(message.bodyLength()).map_err(|_| corrupt(&self.name, "a body has a negative length"))?;
+        let rows = usize::try_from(batch.length())
+            .map_err(|_| corrupt(&self.name, "a batch has a negative number of rows"))?;
+        let length =
+            usize::try_from(message.bodyLength()).map_err(|_| corrupt(&self.name, "a body has a negative length"))?;
         let decoded = Mutex::new(None);
-        self.batches.push(BatchRef { metadata, body: (body, length), rows, dictionaries: dictionaries.clone(), decoded });
+        self.batches.push(BatchRef {
+            metadata,
+            body: (body, length),
+            rows,
+            dictionaries: dictionaries.clone(),
+            decoded,
+        });
         Ok(())
     }
 
@@ -215,7 +237,9 @@ impl IpcFile {
         }
         let bytes = read(&self.name, &self.source, at.metadata.0, at.metadata.1)?;
         let message = message(&self.name, &bytes)?;
-        let batch = message.header_as_record_batch().ok_or_else(|| corrupt(&self.name, "the file changed while it was read"))?;
+        let batch = message
+            .header_as_record_batch()
+            .ok_or_else(|| corrupt(&self.name, "the file changed while it was read"))?;
         let body = self.body(&message, &batch, at.body.0)?;
         let decode = || -> std::result::Result<RecordBatch, ArrowError> {
             RecordBatchDecoder::try_new(&body, batch, self.schema.clone(), &at.dictionaries, &message.version())?

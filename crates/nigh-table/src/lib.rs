@@ -25,13 +25,16 @@ mod write;
 pub use control::Control;
 pub use error::{Result, TableError, code};
 pub use inspect::{
-    ColumnInspection, FileInspection, Finding, IdInspection, InspectOptions, Inspection, Place, VectorInspection, inspect,
+    ColumnInspection, FileInspection, Finding, IdInspection, InspectOptions, Inspection, Place, VectorInspection,
+    inspect,
 };
 pub use read::{OnInvalid, ReadOptions, read_table, read_table_owned};
 pub use result::{ResultRows, ResultTable, read_result};
 pub use source::Source;
 pub use table::{Reject, SourceInfo, Table};
-pub use write::neighbors::{Layout, NeighborWriter, NeighborsRef, WriteOptions, Written, check_output, write_to_ipc_bytes};
+pub use write::neighbors::{
+    Layout, NeighborWriter, NeighborsRef, WriteOptions, Written, check_output, write_to_ipc_bytes,
+};
 pub use write::output::{Compression, WriteFormat};
 pub use write::rejects::write_rejects;
 pub use write::temp::clean_leftovers;

@@ -5,7 +5,10 @@ use crate::error::{Result, TableError, code};
 fn too_large(rows: usize, dim: usize) -> TableError {
     TableError::new(
         code::TOO_LARGE,
-        format!("{rows} vectors of {dim} dimensions ({:.1} GB) do not fit into memory", rows as f64 * dim as f64 * 4e-9),
+        format!(
+            "{rows} vectors of {dim} dimensions ({:.1} GB) do not fit into memory",
+            rows as f64 * dim as f64 * 4e-9
+        ),
     )
 }
 

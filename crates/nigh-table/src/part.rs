@@ -21,10 +21,20 @@ use crate::vector::sink::{RowNames, Sink};
 const BATCH_ROWS: usize = 65_536;
 
 pub(crate) enum Kind {
-    RowGroup { file: Arc<ParquetFile>, group: usize, fast: Option<FastColumn> },
-    Batch { file: Arc<IpcFile>, index: usize },
+    RowGroup {
+        file: Arc<ParquetFile>,
+        group: usize,
+        fast: Option<FastColumn>,
+    },
+    Batch {
+        file: Arc<IpcFile>,
+        index: usize,
+    },
     /// Rows of a matrix in memory, with their ids if there are any.
-    Matrix { values: Arc<Vec<f32>>, ids: Option<ArrayRef> },
+    Matrix {
+        values: Arc<Vec<f32>>,
+        ids: Option<ArrayRef>,
+    },
 }
 
 pub(crate) struct Part {
@@ -76,7 +86,9 @@ impl Part {
         guard(&self.file, || {
             check(control)?;
             match &self.kind {
-                Kind::RowGroup { file, group, fast } => self.read_row_group(file, *group, *fast, names, dim, out, control),
+                Kind::RowGroup { file, group, fast } => {
+                    self.read_row_group(file, *group, *fast, names, dim, out, control)
+                }
                 Kind::Batch { file, index } => {
                     let roots = self.columns.all();
                     let batch = file.batch(*index, &roots)?;
@@ -209,7 +221,8 @@ impl Part {
                 start += ids.len();
                 let failed = |e| TableError::internal(format!("{}: rows cannot be dropped: {e}", self.file));
                 *ids = filter(ids, &mask).map_err(failed)?;
-                let kept = columns.columns().iter().map(|c| filter(c, &mask)).collect::<std::result::Result<Vec<_>, _>>();
+                let kept =
+                    columns.columns().iter().map(|c| filter(c, &mask)).collect::<std::result::Result<Vec<_>, _>>();
                 *columns = self.carried(kept.map_err(failed)?, ids.len())?;
             }
         }
@@ -218,8 +231,9 @@ impl Part {
 
     fn carried(&self, columns: Vec<ArrayRef>, rows: usize) -> Result<RecordBatch> {
         let options = RecordBatchOptions::new().with_row_count(Some(rows));
-        RecordBatch::try_new_with_options(self.columns.carried_schema.clone(), columns, &options)
-            .map_err(|e| TableError::internal(format!("{}: columns do not fit together: {e}", self.file)).with_source(e))
+        RecordBatch::try_new_with_options(self.columns.carried_schema.clone(), columns, &options).map_err(|e| {
+            TableError::internal(format!("{}: columns do not fit together: {e}", self.file)).with_source(e)
+        })
     }
 }
 

@@ -105,7 +105,14 @@ impl Plan {
     }
 
     fn push(&mut self, file: &Arc<str>, columns: &Arc<Selection>, kind: Kind, rows: usize, first_row: &mut u64) {
-        let part = Part { kind, file: file.clone(), columns: columns.clone(), rows, first_row: *first_row, global_row: self.global_row };
+        let part = Part {
+            kind,
+            file: file.clone(),
+            columns: columns.clone(),
+            rows,
+            first_row: *first_row,
+            global_row: self.global_row,
+        };
         if rows > 0 {
             self.parts.push(part);
         }
@@ -135,7 +142,14 @@ impl Plan {
         Ok(())
     }
 
-    fn add_matrix(&mut self, index: usize, values: Vec<f32>, dim: usize, ids: Option<Bytes>, options: &ReadOptions) -> Result<()> {
+    fn add_matrix(
+        &mut self,
+        index: usize,
+        values: Vec<f32>,
+        dim: usize,
+        ids: Option<Bytes>,
+        options: &ReadOptions,
+    ) -> Result<()> {
         let name: Arc<str> = format!("matrix {index}").into();
         let rows = matrix_rows(&name, &values, dim, options)?;
         let (selection, ids) = matrix_ids(&name, rows, dim, ids, options)?;
@@ -204,7 +218,13 @@ impl Plan {
 
     /// Reads every part into its region of `vectors`. Of several failures, the one of the first part in order is reported,
     /// whatever the number of threads.
-    fn read_parts(&self, vectors: &mut [f32], dim: usize, options: &ReadOptions, control: &dyn Control) -> Result<Vec<Done>> {
+    fn read_parts(
+        &self,
+        vectors: &mut [f32],
+        dim: usize,
+        options: &ReadOptions,
+        control: &dyn Control,
+    ) -> Result<Vec<Done>> {
         let mut rest = vectors;
         let mut regions = Vec::with_capacity(self.parts.len());
         for part in &self.parts {
@@ -267,35 +287,59 @@ fn matrix_rows(name: &str, values: &[f32], dim: usize, options: &ReadOptions) ->
     if dim == 0 && values.is_empty() {
         return Ok(0);
     }
-    if dim == 0 || values.len() % dim != 0 {
+    if dim == 0 || !values.len().is_multiple_of(dim) {
         return Err(TableError::new(
             code::RAGGED_VECTOR,
-            format!("{} {name}: {} numbers are not a whole number of vectors of {dim} dimensions", options.side, values.len()),
+            format!(
+                "{} {name}: {} numbers are not a whole number of vectors of {dim} dimensions",
+                options.side,
+                values.len()
+            ),
         ));
     }
     Ok(values.len() / dim)
 }
 
 /// The columns of a matrix: its vectors, and the ids given with it.
-fn matrix_ids(name: &str, rows: usize, dim: usize, ids: Option<Bytes>, options: &ReadOptions) -> Result<(Selection, Option<ArrayRef>)> {
+fn matrix_ids(
+    name: &str,
+    rows: usize,
+    dim: usize,
+    ids: Option<Bytes>,
+    options: &ReadOptions,
+) -> Result<(Selection, Option<ArrayRef>)> {
     let form = VectorForm { layout: Layout::Fixed(dim), element: "float32" };
     if let Some(column) = options.columns.first() {
         return Err(TableError::new(
             code::COLUMN_NOT_FOUND,
-            format!("{} {name}: there is no column \"{column}\"; a matrix has ids and vectors only, give a table instead", options.side),
+            format!(
+                "{} {name}: there is no column \"{column}\"; a matrix has ids and vectors only, give a table instead",
+                options.side
+            ),
         ));
     }
-    let mut selection =
-        Selection { id: None, vector: 1, form, carried: Vec::new(), id_field: None, carried_schema: Arc::new(Schema::empty()) };
+    let mut selection = Selection {
+        id: None,
+        vector: 1,
+        form,
+        carried: Vec::new(),
+        id_field: None,
+        carried_schema: Arc::new(Schema::empty()),
+    };
     let Some(bytes) = ids else { return Ok((selection, None)) };
     let (schema, batches) = ipc_in::read_all(&format!("{name}, ids"), &bytes)?;
     if schema.fields().len() != 1 {
-        let text = format!("{} {name}: the ids are a table of {} columns; give one of exactly one", options.side, schema.fields().len());
+        let text = format!(
+            "{} {name}: the ids are a table of {} columns; give one of exactly one",
+            options.side,
+            schema.fields().len()
+        );
         return Err(TableError::new(code::COLUMN_TYPE, text));
     }
     let field = schema.field(0);
     let data_type = ids::id_type(field.data_type()).ok_or_else(|| {
-        let text = format!("{} {name}: the ids have type {}; accepted: {}", options.side, field.data_type(), ids::ACCEPTED);
+        let text =
+            format!("{} {name}: the ids have type {}; accepted: {}", options.side, field.data_type(), ids::ACCEPTED);
         TableError::new(code::COLUMN_TYPE, text)
     })?;
     let chunks = batches.iter().map(|b| ids::decode(b.column(0), &data_type)).collect::<Result<Vec<_>>>()?;
@@ -307,8 +351,9 @@ fn matrix_ids(name: &str, rows: usize, dim: usize, ids: Option<Bytes>, options: 
     let chunks: Vec<&dyn Array> = chunks.iter().map(|c| c.as_ref()).collect();
     let ids = match chunks.len() {
         0 => arrow_array::new_empty_array(&data_type),
-        _ => arrow_select::concat::concat(&chunks)
-            .map_err(|e| TableError::new(code::TOO_LARGE, format!("{name}: the ids do not fit into one column: {e}")))?,
+        _ => arrow_select::concat::concat(&chunks).map_err(|e| {
+            TableError::new(code::TOO_LARGE, format!("{name}: the ids do not fit into one column: {e}"))
+        })?,
     };
     selection.id = Some(0);
     selection.id_field = Some(ids::id_field(field, data_type));
@@ -317,7 +362,9 @@ fn matrix_ids(name: &str, rows: usize, dim: usize, ids: Option<Bytes>, options: 
 
 /// A single matrix, checked where it lies.
 fn read_matrix(sources: Vec<Source>, options: &ReadOptions, control: &dyn Control) -> Result<Table> {
-    let [Source::Vectors { values, dim, ids }]: [Source; 1] = sources.try_into().map_err(|_| TableError::internal("one matrix"))? else {
+    let [Source::Vectors { values, dim, ids }]: [Source; 1] =
+        sources.try_into().map_err(|_| TableError::internal("one matrix"))?
+    else {
         return Err(TableError::internal("one matrix"));
     };
     let name = "matrix 0";
@@ -341,8 +388,9 @@ fn read_matrix(sources: Vec<Source>, options: &ReadOptions, control: &dyn Contro
         None => vec![Arc::new(arrow_array::Int64Array::from_iter_values(0..rows as i64)) as ArrayRef],
     };
     let row_count = arrow_array::RecordBatchOptions::new().with_row_count(Some(rows));
-    let empty = arrow_array::RecordBatch::try_new_with_options(selection.carried_schema.clone(), Vec::new(), &row_count)
-        .map_err(|e| TableError::internal(e.to_string()))?;
+    let empty =
+        arrow_array::RecordBatch::try_new_with_options(selection.carried_schema.clone(), Vec::new(), &row_count)
+            .map_err(|e| TableError::internal(e.to_string()))?;
     Ok(Table {
         num_rows: rows,
         dim,

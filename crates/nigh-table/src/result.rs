@@ -83,7 +83,9 @@ impl Shape {
         };
         if let Some(list) = list {
             let id = fields.iter().position(|f| is_id(f));
-            let id = id.ok_or_else(|| TableError::new(code::COLUMN_NOT_FOUND, format!("{file}: there is no column of query ids")))?;
+            let id = id.ok_or_else(|| {
+                TableError::new(code::COLUMN_NOT_FOUND, format!("{file}: there is no column of query ids"))
+            })?;
             let Some((layout, element)) = list_element(fields[list].data_type()) else {
                 return Err(TableError::internal("a list is no list"));
             };
@@ -96,16 +98,25 @@ impl Shape {
             };
             return Ok(Shape::Nested { id, list, layout, neighbor, distance });
         }
-        let (Some(query), Some(neighbor)) = (named(fields, &["query_id", "query"]), named(fields, &["neighbor_id", "neighbor"])) else {
+        let (Some(query), Some(neighbor)) =
+            (named(fields, &["query_id", "query"]), named(fields, &["neighbor_id", "neighbor"]))
+        else {
             find(schema, "result", file, "neighbors")?;
             return Err(TableError::new(
                 code::COLUMN_TYPE,
-                format!("{file}: column \"neighbors\" is no list of structs with an id and a distance; give a result of nigh join"),
+                format!(
+                    "{file}: column \"neighbors\" is no list of structs with an id and a distance; give a result of nigh join"
+                ),
             ));
         };
         for i in [query, neighbor] {
             if !is_id(&fields[i]) {
-                let text = format!("{file}: column \"{}\" has type {}; accepted: {}", fields[i].name(), fields[i].data_type(), ids::ACCEPTED);
+                let text = format!(
+                    "{file}: column \"{}\" has type {}; accepted: {}",
+                    fields[i].name(),
+                    fields[i].data_type(),
+                    ids::ACCEPTED
+                );
                 return Err(TableError::new(code::COLUMN_TYPE, text));
             }
         }
@@ -183,7 +194,9 @@ impl Pieces {
                 let (ids, distances) = match child.data_type() {
                     DataType::Struct(_) => {
                         let child = child.as_struct();
-                        let ids = neighbor.map(|i| child.column(i).clone()).ok_or_else(|| TableError::internal("no neighbor"))?;
+                        let ids = neighbor
+                            .map(|i| child.column(i).clone())
+                            .ok_or_else(|| TableError::internal("no neighbor"))?;
                         (ids, distance.map(|i| child.column(i).clone()))
                     }
                     _ => (child.clone(), None),
@@ -223,8 +236,9 @@ impl Pieces {
     fn finish(self) -> Result<ResultTable> {
         let join = |chunks: &[ArrayRef]| match chunks {
             [] => Ok(new_empty_array(&DataType::Int64)),
-            chunks => concat(&chunks.iter().map(|c| c.as_ref()).collect::<Vec<_>>())
-                .map_err(|e| TableError::new(code::SCHEMA_MISMATCH, format!("the files of the result do not fit together: {e}"))),
+            chunks => concat(&chunks.iter().map(|c| c.as_ref()).collect::<Vec<_>>()).map_err(|e| {
+                TableError::new(code::SCHEMA_MISMATCH, format!("the files of the result do not fit together: {e}"))
+            }),
         };
         let (query_ids, neighbor_ids) = (join(&self.query_ids)?, join(&self.neighbor_ids)?);
         if query_ids.null_count() > 0 {

@@ -53,7 +53,8 @@ impl AnyFile {
             AnyFile::Parquet(f) => {
                 let mut names: Vec<String> = Vec::new();
                 for column in f.metadata.metadata().row_groups().iter().flat_map(|g| g.columns()) {
-                    let name = format!("{:?}", column.compression()).split('(').next().unwrap_or_default().to_lowercase();
+                    let name =
+                        format!("{:?}", column.compression()).split('(').next().unwrap_or_default().to_lowercase();
                     if !names.contains(&name) {
                         names.push(name);
                     }

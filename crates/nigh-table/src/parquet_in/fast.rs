@@ -60,13 +60,19 @@ fn element_level(root: &parquet::schema::types::Type, descr: &ColumnDescriptor) 
 }
 
 /// Reads row group `group` of the column into `sink`.
-pub(crate) fn read(file: &ParquetFile, column: FastColumn, group: usize, sink: &mut Sink<'_>, control: &dyn Control) -> Result<()> {
+pub(crate) fn read(
+    file: &ParquetFile,
+    column: FastColumn,
+    group: usize,
+    sink: &mut Sink<'_>,
+    control: &dyn Control,
+) -> Result<()> {
     let corrupt = |e| TableError::corrupt(&file.name, e);
     let meta = file.metadata.metadata().row_group(group);
     let chunk = meta.column(column.leaf);
     let descr = file.metadata.parquet_schema().column(column.leaf);
-    let pages =
-        SerializedPageReader::new(Arc::new(file.source.clone()), chunk, meta.num_rows() as usize, None).map_err(corrupt)?;
+    let pages = SerializedPageReader::new(Arc::new(file.source.clone()), chunk, meta.num_rows() as usize, None)
+        .map_err(corrupt)?;
     let physical = descr.physical_type();
     let reader = get_column_reader(descr, Box::new(pages));
     match physical {
@@ -122,7 +128,7 @@ fn is_even(defs: &[i16], reps: &[i16], max: i16, dim: usize) -> bool {
         return false;
     }
     // A 0 at the head of each row and nothing but 1s behind: compare all but the heads at once.
-    reps.len() % dim == 0
+    reps.len().is_multiple_of(dim)
         && reps.chunks_exact(dim).all(|row| row[0] == 0 && row[1..].iter().fold(0, |diff, &r| diff | (r ^ 1)) == 0)
 }
 

@@ -22,7 +22,9 @@ pub(crate) struct ParquetFile {
 impl ParquetFile {
     pub fn open(name: Arc<str>, source: ByteSource) -> Result<ParquetFile> {
         let metadata = guard(&name, || {
-            let load = |skip: bool| ArrowReaderMetadata::load(&source, ArrowReaderOptions::new().with_skip_arrow_metadata(skip));
+            let load = |skip: bool| {
+                ArrowReaderMetadata::load(&source, ArrowReaderOptions::new().with_skip_arrow_metadata(skip))
+            };
             // A broken Arrow schema hint is not worth failing for: Parquet's own schema decides.
             load(false).or_else(|_| load(true)).map_err(|e| match TableError::corrupt(&name, e) {
                 error if error.code == code::CORRUPT_FILE => TableError {

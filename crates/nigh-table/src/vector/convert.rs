@@ -4,7 +4,8 @@ use std::ops::Range;
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::{
-    ArrowPrimitiveType, Float16Type, Float32Type, Float64Type, Int8Type, Int16Type, Int32Type, UInt8Type, UInt16Type, UInt32Type,
+    ArrowPrimitiveType, Float16Type, Float32Type, Float64Type, Int8Type, Int16Type, Int32Type, UInt8Type, UInt16Type,
+    UInt32Type,
 };
 use arrow_array::{Array, ArrayRef, Int32Array, ListArray, StructArray};
 use arrow_schema::DataType;
@@ -113,13 +114,13 @@ where
     let (array, child) = (&spans.array, spans.values().as_primitive::<T>());
     let values = child.values();
     let nulls = child.nulls().filter(|n| n.null_count() > 0);
-    if array.null_count() == 0 && sink.plain() && sink.dim > 0 {
-        if let Some(range) = spans.even(sink.dim) {
-            let no_nulls = nulls.is_none_or(|n| n.slice(range.start, range.len()).null_count() == 0);
-            if no_nulls {
-                return sink.rows(&values[range]);
-            }
-        }
+    if array.null_count() == 0
+        && sink.plain()
+        && sink.dim > 0
+        && let Some(range) = spans.even(sink.dim)
+        && nulls.is_none_or(|n| n.slice(range.start, range.len()).null_count() == 0)
+    {
+        return sink.rows(&values[range]);
     }
     for i in 0..array.len() {
         if array.is_null(i) {

@@ -75,7 +75,19 @@ mod tests {
 
     #[test]
     fn finite_agrees_with_std() {
-        for v in [0.0, -0.0, 1.5, f32::MIN, f32::MAX, f32::MIN_POSITIVE, 1e-45, f32::NAN, -f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
+        for v in [
+            0.0,
+            -0.0,
+            1.5,
+            f32::MIN,
+            f32::MAX,
+            f32::MIN_POSITIVE,
+            1e-45,
+            f32::NAN,
+            -f32::NAN,
+            f32::INFINITY,
+            f32::NEG_INFINITY,
+        ] {
             assert_eq!(all_finite(&[0.0, v, 1.0]), v.is_finite(), "{v}");
             let mut out = [9.0; 3];
             assert_eq!(f32::convert(&[0.0, v, 1.0], &mut out), v.is_finite(), "{v}");

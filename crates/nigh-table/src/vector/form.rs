@@ -2,7 +2,8 @@
 
 use arrow_schema::{DataType, Field};
 
-pub(crate) const ACCEPTED: &str = "fixed_size_list, list or large_list of float32, float64, float16, int8 or uint8, or Spark ML's vector struct";
+pub(crate) const ACCEPTED: &str =
+    "fixed_size_list, list or large_list of float32, float64, float16, int8 or uint8, or Spark ML's vector struct";
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Layout {
@@ -79,7 +80,8 @@ fn element_name(data_type: &DataType) -> Option<&'static str> {
 fn is_spark(data_type: &DataType) -> bool {
     let DataType::Struct(fields) = data_type else { return false };
     let field = |name: &str| fields.iter().find(|f| f.name() == name).map(|f| f.as_ref());
-    let list_of = |f: &Field, element: &DataType| matches!(f.data_type(), DataType::List(e) if e.data_type() == element);
+    let list_of =
+        |f: &Field, element: &DataType| matches!(f.data_type(), DataType::List(e) if e.data_type() == element);
     fields.len() == 4
         && field("type").is_some_and(|f| matches!(f.data_type(), DataType::Int8 | DataType::Int16 | DataType::Int32))
         && field("size").is_some_and(|f| *f.data_type() == DataType::Int32)

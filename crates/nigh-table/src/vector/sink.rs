@@ -41,19 +41,22 @@ impl RowNames<'_> {
             Bad::NullVector => (code::NULL_VECTOR, "the vector is null".to_string()),
             Bad::NullElement => (code::NULL_VECTOR, "the vector has a null element".to_string()),
             Bad::Length(0) => (code::RAGGED_VECTOR, "the vector is empty".to_string()),
-            Bad::Length(n) => {
-                (code::RAGGED_VECTOR, format!("the vector has {n} dimensions, the first one of the {} has {dim}", self.side))
-            }
-            Bad::NotFinite => {
-                (code::INVALID_VECTOR, "the vector has a NaN, an infinity, or a number beyond float32's range".to_string())
-            }
+            Bad::Length(n) => (
+                code::RAGGED_VECTOR,
+                format!("the vector has {n} dimensions, the first one of the {} has {dim}", self.side),
+            ),
+            Bad::NotFinite => (
+                code::INVALID_VECTOR,
+                "the vector has a NaN, an infinity, or a number beyond float32's range".to_string(),
+            ),
             Bad::Malformed(why) => (code::INVALID_VECTOR, format!("the Spark vector is malformed: {why}")),
         };
         Reject { file: self.file.to_string(), row, reason, message: format!("{place}: {words}") }
     }
 
     pub fn null_id(&self, row: u64) -> Reject {
-        let message = format!("column \"{}\", row {row} (counted from 0 within this file): the id is null", self.id_column);
+        let message =
+            format!("column \"{}\", row {row} (counted from 0 within this file): the id is null", self.id_column);
         Reject { file: self.file.to_string(), row, reason: code::NULL_ID, message }
     }
 
@@ -63,7 +66,10 @@ impl RowNames<'_> {
             OnInvalid::Drop => Ok(reject),
             OnInvalid::Fail => Err(TableError::new(
                 reject.reason,
-                format!("{} {}: {}; repair the table, or drop such rows with --on-invalid drop", self.side, reject.file, reject.message),
+                format!(
+                    "{} {}: {}; repair the table, or drop such rows with --on-invalid drop",
+                    self.side, reject.file, reject.message
+                ),
             )),
         }
     }
@@ -90,7 +96,18 @@ pub(crate) struct Sink<'a> {
 
 impl<'a> Sink<'a> {
     pub fn new(names: RowNames<'a>, dim: usize, first_row: u64, out: &'a mut [f32], skips: &'a [usize]) -> Sink<'a> {
-        Sink { names, dim, first_row, out, filled: 0, seen: 0, skips, dropped: Vec::new(), rejects: Vec::new(), kinds: Vec::new() }
+        Sink {
+            names,
+            dim,
+            first_row,
+            out,
+            filled: 0,
+            seen: 0,
+            skips,
+            dropped: Vec::new(),
+            rejects: Vec::new(),
+            kinds: Vec::new(),
+        }
     }
 
     pub fn seen(&self) -> usize {
@@ -103,12 +120,15 @@ impl<'a> Sink<'a> {
     }
 
     fn overflow(&self) -> TableError {
-        TableError::new(code::CORRUPT_FILE, format!("{}: has more rows than its metadata says; write it again", self.names.file))
+        TableError::new(
+            code::CORRUPT_FILE,
+            format!("{}: has more rows than its metadata says; write it again", self.names.file),
+        )
     }
 
     /// Takes `values`, whole rows of the right length.
     pub fn rows<T: Element>(&mut self, values: &[T]) -> Result<()> {
-        debug_assert!(self.dim > 0 && values.len() % self.dim == 0);
+        debug_assert!(self.dim > 0 && values.len().is_multiple_of(self.dim));
         if !self.plain() {
             return values.chunks_exact(self.dim).try_for_each(|row| self.row(row));
         }

@@ -99,8 +99,12 @@ impl Shape {
                 fields
             }
             Layout::Long => {
-                let mut fields =
-                    vec![id(queries, "query_id"), Field::new("rank", DataType::Int32, false), id(items, "neighbor_id"), distance];
+                let mut fields = vec![
+                    id(queries, "query_id"),
+                    Field::new("rank", DataType::Int32, false),
+                    id(items, "neighbor_id"),
+                    distance,
+                ];
                 let base = fields.len();
                 let taken = |fields: &[Field], name: &str| fields.iter().any(|f| f.name() == name);
                 let items_have = |name: &str| item_columns.iter().any(|c| c.field.name() == name);
@@ -137,7 +141,8 @@ impl Shape {
 
     /// How many queries make a batch: about 64K, fewer if k or the carried columns are large.
     pub fn batch_queries(&self, k: usize) -> usize {
-        let per_row = |columns: &[Carried], rows: usize| columns.iter().map(|c| c.column.bytes()).sum::<usize>() / rows.max(1);
+        let per_row =
+            |columns: &[Carried], rows: usize| columns.iter().map(|c| c.column.bytes()).sum::<usize>() / rows.max(1);
         let neighbor = 16 + per_row(&self.item_columns, self.num_items) + self.item_ids.bytes() / self.num_items.max(1);
         let query = 16 + per_row(&self.query_columns, self.num_queries);
         let bytes = match self.layout {
@@ -165,7 +170,8 @@ impl Shape {
         let neighbor = self.item_ids.take(&rows)?;
         let from_items = self.item_columns.iter().map(|c| c.column.take(&rows)).collect::<Result<Vec<_>, _>>()?;
         let ids = self.query_ids.range(first, len)?;
-        let from_queries = self.query_columns.iter().map(|c| c.column.range(first, len)).collect::<Result<Vec<_>, _>>()?;
+        let from_queries =
+            self.query_columns.iter().map(|c| c.column.range(first, len)).collect::<Result<Vec<_>, _>>()?;
 
         let columns = match &self.element {
             Some((item, inner)) => {
@@ -176,7 +182,10 @@ impl Shape {
                 let mut end = 0_i32;
                 offsets.push(end);
                 for &n in neighbors.counts {
-                    end = i32::try_from(n).ok().and_then(|n| end.checked_add(n)).ok_or(ArrowError::OffsetOverflowError(rows.len()))?;
+                    end = i32::try_from(n)
+                        .ok()
+                        .and_then(|n| end.checked_add(n))
+                        .ok_or(ArrowError::OffsetOverflowError(rows.len()))?;
                     offsets.push(end);
                 }
                 let offsets = OffsetBuffer::new(ScalarBuffer::from(offsets));
@@ -187,7 +196,8 @@ impl Shape {
                 columns
             }
             None => {
-                let repeat = neighbors.counts.iter().enumerate().flat_map(|(q, &n)| std::iter::repeat_n(q as u32, n as usize));
+                let repeat =
+                    neighbors.counts.iter().enumerate().flat_map(|(q, &n)| std::iter::repeat_n(q as u32, n as usize));
                 let repeat = UInt32Array::from(repeat.collect::<Vec<_>>());
                 let ranks = neighbors.counts.iter().flat_map(|&n| 1..=n as i32).collect::<Vec<_>>();
                 let take = |a: &ArrayRef| arrow_select::take::take(a, &repeat, None);

@@ -128,8 +128,13 @@ impl NeighborWriter {
     /// COLUMN_NOT_FOUND for a carried column that was not read.
     pub fn create(items: &Table, queries: &Table, options: &WriteOptions) -> Result<NeighborWriter> {
         let shape = Shape::new(items, queries, options)?;
-        let output =
-            Output::create(&options.path, options.force, &shape.schema, options.compression, properties(options.layout))?;
+        let output = Output::create(
+            &options.path,
+            options.force,
+            &shape.schema,
+            options.compression,
+            properties(options.layout),
+        )?;
         Ok(NeighborWriter::new(&options.path, shape, output))
     }
 
@@ -141,7 +146,16 @@ impl NeighborWriter {
     }
 
     fn new(name: &str, shape: Shape, output: Output) -> NeighborWriter {
-        NeighborWriter { name: name.into(), shape, output, pending: Pending::default(), k: 0, taken: 0, flushed: 0, rows: 0 }
+        NeighborWriter {
+            name: name.into(),
+            shape,
+            output,
+            pending: Pending::default(),
+            k: 0,
+            taken: 0,
+            flushed: 0,
+            rows: 0,
+        }
     }
 
     /// Appends the neighbors of queries `first_query ..`, which must follow the ones before. The cut into batches does not
@@ -211,7 +225,10 @@ impl NeighborWriter {
                 code::TOO_LARGE,
                 format!("{}: the neighbors of one query are over 2 GiB; carry fewer columns or lower k", self.name),
             )),
-            Err(e) => Err(TableError::internal(format!("{}: neighbors cannot be made a table: {e}", self.name)).with_source(e)),
+            Err(e) => {
+                Err(TableError::internal(format!("{}: neighbors cannot be made a table: {e}", self.name))
+                    .with_source(e))
+            }
         }
     }
 

@@ -37,7 +37,9 @@ impl WriteFormat {
             Some("arrows") => Ok(WriteFormat::ArrowStream),
             _ => Err(TableError::new(
                 code::OUTPUT_FORMAT,
-                format!("{path}: unknown extension; use .parquet, .arrow, .feather, .ipc or .arrows, or - for a stream on stdout"),
+                format!(
+                    "{path}: unknown extension; use .parquet, .arrow, .feather, .ipc or .arrows, or - for a stream on stdout"
+                ),
             )),
         }
     }
@@ -62,7 +64,9 @@ impl Compression {
             Compression::None => ParquetCompression::UNCOMPRESSED,
             Compression::Snappy => ParquetCompression::SNAPPY,
             Compression::Lz4 => ParquetCompression::LZ4_RAW,
-            Compression::Default | Compression::Zstd => ParquetCompression::ZSTD(ZstdLevel::try_new(1).unwrap_or_default()),
+            Compression::Default | Compression::Zstd => {
+                ParquetCompression::ZSTD(ZstdLevel::try_new(1).unwrap_or_default())
+            }
         }
     }
 
@@ -124,7 +128,13 @@ const BUFFER: usize = 1 << 18;
 
 impl Output {
     /// Creates the output; "-" is stdout. Leftovers of dead processes beside it are cleaned away.
-    pub fn create(path: &str, force: bool, schema: &SchemaRef, compression: Compression, parquet: WriterPropertiesBuilder) -> Result<Output> {
+    pub fn create(
+        path: &str,
+        force: bool,
+        schema: &SchemaRef,
+        compression: Compression,
+        parquet: WriterPropertiesBuilder,
+    ) -> Result<Output> {
         let format = WriteFormat::of(path)?;
         if path == "-" {
             let to = To::Stdout(BufWriter::with_capacity(BUFFER, io::stdout()));
@@ -132,12 +142,28 @@ impl Output {
         }
         clean_leftovers(path);
         let (temp, file) = TempFile::create(path, force)?;
-        Output::new(path, To::File(BufWriter::with_capacity(BUFFER, file)), Some(temp), format, schema, compression, parquet)
+        Output::new(
+            path,
+            To::File(BufWriter::with_capacity(BUFFER, file)),
+            Some(temp),
+            format,
+            schema,
+            compression,
+            parquet,
+        )
     }
 
     /// An Arrow IPC stream in memory.
     pub fn memory(schema: &SchemaRef, parquet: WriterPropertiesBuilder) -> Result<Output> {
-        Output::new("memory", To::Memory(Vec::new()), None, WriteFormat::ArrowStream, schema, Compression::None, parquet)
+        Output::new(
+            "memory",
+            To::Memory(Vec::new()),
+            None,
+            WriteFormat::ArrowStream,
+            schema,
+            Compression::None,
+            parquet,
+        )
     }
 
     fn new(
@@ -158,8 +184,12 @@ impl Output {
                 let writer = ArrowWriter::try_new(target, schema.clone(), Some(properties));
                 Encoder::Parquet(Box::new(writer.map_err(|e| TableError::write_failed(name, e))?))
             }
-            WriteFormat::ArrowFile => Encoder::File(FileWriter::try_new_with_options(target, schema, ipc()?).map_err(failed)?),
-            WriteFormat::ArrowStream => Encoder::Stream(StreamWriter::try_new_with_options(target, schema, ipc()?).map_err(failed)?),
+            WriteFormat::ArrowFile => {
+                Encoder::File(FileWriter::try_new_with_options(target, schema, ipc()?).map_err(failed)?)
+            }
+            WriteFormat::ArrowStream => {
+                Encoder::Stream(StreamWriter::try_new_with_options(target, schema, ipc()?).map_err(failed)?)
+            }
         };
         Ok(Output { name: name.into(), encoder, temp })
     }
@@ -180,8 +210,12 @@ impl Output {
         let name = self.name;
         let mut target = match self.encoder {
             Encoder::Parquet(w) => w.into_inner().map_err(|e| TableError::write_failed(&name, e))?,
-            Encoder::File(mut w) => w.finish().and_then(|()| w.into_inner()).map_err(|e| TableError::write_failed(&name, e))?,
-            Encoder::Stream(mut w) => w.finish().and_then(|()| w.into_inner()).map_err(|e| TableError::write_failed(&name, e))?,
+            Encoder::File(mut w) => {
+                w.finish().and_then(|()| w.into_inner()).map_err(|e| TableError::write_failed(&name, e))?
+            }
+            Encoder::Stream(mut w) => {
+                w.finish().and_then(|()| w.into_inner()).map_err(|e| TableError::write_failed(&name, e))?
+            }
         };
         target.flush().map_err(|e| TableError::unwritable(&name, e))?;
         let bytes = target.bytes;

@@ -19,7 +19,8 @@ pub fn write_rejects(path: &str, rejects: &[Reject], force: bool) -> Result<Writ
     let schema = Arc::new(Schema::new(fields));
     let mut output = Output::create(path, force, &schema, Compression::Default, WriterProperties::builder())?;
     for chunk in rejects.chunks(65_536) {
-        let strings = |of: fn(&Reject) -> &str| Arc::new(StringArray::from_iter_values(chunk.iter().map(of))) as ArrayRef;
+        let strings =
+            |of: fn(&Reject) -> &str| Arc::new(StringArray::from_iter_values(chunk.iter().map(of))) as ArrayRef;
         let rows = Arc::new(Int64Array::from_iter_values(chunk.iter().map(|r| r.row as i64))) as ArrayRef;
         let columns = vec![strings(|r| &r.file), rows, strings(|r| r.reason), strings(|r| &r.message)];
         let batch = RecordBatch::try_new(schema.clone(), columns).map_err(|e| TableError::internal(e.to_string()))?;

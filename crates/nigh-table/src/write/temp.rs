@@ -17,7 +17,11 @@ fn start_time(pid: u32) -> Option<u64> {
 #[cfg(not(target_os = "linux"))]
 fn start_time(pid: u32) -> Option<u64> {
     let alive = pid == std::process::id()
-        || std::process::Command::new("kill").args(["-0", &pid.to_string()]).stderr(std::process::Stdio::null()).status().is_ok_and(|s| s.success());
+        || std::process::Command::new("kill")
+            .args(["-0", &pid.to_string()])
+            .stderr(std::process::Stdio::null())
+            .status()
+            .is_ok_and(|s| s.success());
     alive.then_some(0)
 }
 
@@ -78,7 +82,10 @@ impl TempFile {
         let mut target = PathBuf::from(path);
         match fs::metadata(&target) {
             Ok(meta) if meta.is_dir() => {
-                return Err(TableError::new(code::OUTPUT_UNWRITABLE, format!("{path}: is a directory; name a file in it")));
+                return Err(TableError::new(
+                    code::OUTPUT_UNWRITABLE,
+                    format!("{path}: is a directory; name a file in it"),
+                ));
             }
             Ok(meta) if meta.is_file() => {
                 if !force {
@@ -100,12 +107,14 @@ impl TempFile {
             return Err(TableError::new(code::OUTPUT_UNWRITABLE, text));
         }
         let name = target.file_name().and_then(|n| n.to_str());
-        let name = name.ok_or_else(|| TableError::new(code::OUTPUT_UNWRITABLE, format!("{path}: is not the name of a file")))?;
+        let name =
+            name.ok_or_else(|| TableError::new(code::OUTPUT_UNWRITABLE, format!("{path}: is not the name of a file")))?;
         let temp = dir.join(temp_name(name));
         let file = OpenOptions::new().write(true).create_new(true).open(&temp).map_err(|e| match e.kind() {
-            io::ErrorKind::AlreadyExists => {
-                TableError::new(code::OUTPUT_UNWRITABLE, format!("{path}: this process is writing that file already; wait for it"))
-            }
+            io::ErrorKind::AlreadyExists => TableError::new(
+                code::OUTPUT_UNWRITABLE,
+                format!("{path}: this process is writing that file already; wait for it"),
+            ),
             _ => unwritable(e),
         })?;
         Ok((TempFile { name: path.into(), target, temp: Some(temp), force }, file))
@@ -152,7 +161,8 @@ mod tests {
     use super::*;
 
     fn names(dir: &Path) -> Vec<String> {
-        let mut names: Vec<_> = fs::read_dir(dir).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
+        let mut names: Vec<_> =
+            fs::read_dir(dir).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
         names.sort();
         names
     }

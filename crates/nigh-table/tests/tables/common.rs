@@ -95,7 +95,8 @@ pub fn spark(rows: &Rows) -> ArrayRef {
         Field::new("indices", indices.data_type().clone(), true),
         Field::new("values", values.data_type().clone(), true),
     ];
-    let columns: Vec<ArrayRef> = vec![Arc::new(Int8Array::from(kind)), Arc::new(Int32Array::from(size)), indices, values];
+    let columns: Vec<ArrayRef> =
+        vec![Arc::new(Int8Array::from(kind)), Arc::new(Int32Array::from(size)), indices, values];
     Arc::new(StructArray::try_new(fields.into(), columns, Some(valid.into())).unwrap())
 }
 
@@ -106,8 +107,7 @@ pub fn int_ids(n: usize) -> ArrayRef {
 }
 
 pub fn batch(columns: Vec<(&str, ArrayRef)>) -> RecordBatch {
-    let fields: Vec<Field> =
-        columns.iter().map(|(name, a)| Field::new(*name, a.data_type().clone(), true)).collect();
+    let fields: Vec<Field> = columns.iter().map(|(name, a)| Field::new(*name, a.data_type().clone(), true)).collect();
     RecordBatch::try_new(Arc::new(Schema::new(fields)), columns.into_iter().map(|(_, a)| a).collect()).unwrap()
 }
 
@@ -180,7 +180,8 @@ pub fn each_container(batches: &[RecordBatch], options: &ReadOptions, check: imp
     let no_views = batches[0].schema().fields().iter().all(|f| !matches!(f.data_type(), DataType::ListView(_)));
     if no_views {
         let plain = WriterProperties::builder().set_dictionary_enabled(false).build();
-        for (name, bytes) in [("dictionary.parquet", parquet(batches)), ("plain.parquet", parquet_with(batches, plain))] {
+        for (name, bytes) in [("dictionary.parquet", parquet(batches)), ("plain.parquet", parquet_with(batches, plain))]
+        {
             let path = save(dir.path(), name, &bytes);
             check(name, read_table(&path_source(&path), options, &()));
         }

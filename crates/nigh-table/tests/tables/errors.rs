@@ -28,10 +28,15 @@ fn files_and_directories() {
     expect(read(&path_source(&at("none.parquet"))), code::FILE_NOT_FOUND, &["none.parquet"]);
     expect(read(&path_source(&at("*.parquet"))), code::FILE_NOT_FOUND, &["no file matches"]);
     expect(read(&path_source(dir.path().to_str().unwrap())), code::FILE_NOT_FOUND, &["no .parquet"]);
-    for (name, bytes) in [("empty.parquet", &b""[..]), ("short.parquet", b"PA"), ("text.parquet", b"id,vector\n1,2\n")] {
+    for (name, bytes) in [("empty.parquet", &b""[..]), ("short.parquet", b"PA"), ("text.parquet", b"id,vector\n1,2\n")]
+    {
         expect(read(&path_source(&save(dir.path(), name, bytes))), code::NOT_A_TABLE, &[name]);
     }
-    expect(read(&path_source(&save(dir.path(), "cut.parquet", b"PAR1 and no more"))), code::CORRUPT_FILE, &["cut.parquet", "truncated"]);
+    expect(
+        read(&path_source(&save(dir.path(), "cut.parquet", b"PAR1 and no more"))),
+        code::CORRUPT_FILE,
+        &["cut.parquet", "truncated"],
+    );
 }
 
 #[test]
@@ -84,7 +89,11 @@ fn columns() {
     let floats: ArrayRef = Arc::new(Float64Array::from(vec![1.0]));
     let lists = list::<i32, Int64Type>(&rows(&[&[1.0]]), |v| v as i64);
     for vector in [floats, lists] {
-        expect(read(&bytes_source(ipc_stream(&[table_of(vector)], None))), code::COLUMN_TYPE, &["\"vector\"", "accepted"]);
+        expect(
+            read(&bytes_source(ipc_stream(&[table_of(vector)], None))),
+            code::COLUMN_TYPE,
+            &["\"vector\"", "accepted"],
+        );
     }
 }
 
@@ -92,7 +101,9 @@ fn columns() {
 fn null_ids() {
     let ids: ArrayRef = Arc::new(Int32Array::from(vec![Some(1), None, Some(3)]));
     let whole = batch(vec![("id", ids), ("vector", list_f32(&rows(&[&[1.0], &[f64::NAN], &[3.0]])))]);
-    each_container(std::slice::from_ref(&whole), &ReadOptions::default(), |_, t| expect(t, code::NULL_ID, &["\"id\"", "row 1 "]));
+    each_container(std::slice::from_ref(&whole), &ReadOptions::default(), |_, t| {
+        expect(t, code::NULL_ID, &["\"id\"", "row 1 "])
+    });
     each_container(&[whole], &dropping(), |container, table| {
         let table = table.unwrap();
         assert_eq!(table.vectors, [1.0, 3.0], "{container}");
@@ -145,7 +156,8 @@ fn files_that_disagree() {
     });
     expect(read(&[Source::IpcBytes(fixed_dims.to_vec())]), code::SCHEMA_MISMATCH, &["3 dimensions here and 2 there"]);
     // Other vector types are no clash: they all become float32.
-    let mixed = [vectors(), list::<i64, Float64Type>(&rows(&[&[3.0, 4.0]]), |v| v)].map(|v| ipc_stream(&[table_of(v)], None).into());
+    let mixed = [vectors(), list::<i64, Float64Type>(&rows(&[&[3.0, 4.0]]), |v| v)]
+        .map(|v| ipc_stream(&[table_of(v)], None).into());
     assert_eq!(read(&[Source::IpcBytes(mixed.to_vec())]).unwrap().vectors, [1.0, 2.0, 3.0, 4.0]);
 }
 

@@ -97,6 +97,7 @@ fn uuid_metadata_survives_a_join() {
 fn many_text_ids_are_counted_right() {
     let ids: ArrayRef = Arc::new(StringArray::from_iter_values((0..5000).map(|i| format!("key {}", i % 4000))));
     let vectors: Rows = (0..5000).map(|_| Some(vec![Some(0.0)])).collect();
-    let table = read(&bytes_source(ipc_stream(&[batch(vec![("id", ids), ("vector", list_f32(&vectors))])], None))).unwrap();
+    let table =
+        read(&bytes_source(ipc_stream(&[batch(vec![("id", ids), ("vector", list_f32(&vectors))])], None))).unwrap();
     assert_eq!(table.count_duplicate_ids().unwrap(), 1000);
 }

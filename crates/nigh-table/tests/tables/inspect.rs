@@ -25,8 +25,19 @@ fn a_table_with_one_of_everything() {
         Some(vec![Some(6.0), Some(8.0)]),
         None,
     ];
-    let ids: ArrayRef = Arc::new(StringArray::from(vec![Some("a"), Some("b"), None, Some("a"), Some("c"), None, Some("d"), Some("e"), Some("f")]));
-    let whole = batch(vec![("weight", Arc::new(Float64Array::from(vec![1.0; 9]))), ("name", ids), ("emb", list_f32(&vectors))]);
+    let ids: ArrayRef = Arc::new(StringArray::from(vec![
+        Some("a"),
+        Some("b"),
+        None,
+        Some("a"),
+        Some("c"),
+        None,
+        Some("d"),
+        Some("e"),
+        Some("f"),
+    ]));
+    let whole =
+        batch(vec![("weight", Arc::new(Float64Array::from(vec![1.0; 9]))), ("name", ids), ("emb", list_f32(&vectors))]);
     let dir = tempfile::tempdir().unwrap();
     let batches = [whole.slice(0, 2), whole.slice(2, 7)];
     for (name, bytes, format) in [
@@ -64,7 +75,10 @@ fn columns_are_found_or_named() {
     ]);
     let source = bytes_source(ipc_stream(&[two], None));
     let found = inspect(&source, &InspectOptions::default(), &()).unwrap();
-    assert_eq!(found.vectors.iter().map(|v| v.kind.as_str()).collect::<Vec<_>>(), ["list<float32>", "fixed_size_list<int8>"]);
+    assert_eq!(
+        found.vectors.iter().map(|v| v.kind.as_str()).collect::<Vec<_>>(),
+        ["list<float32>", "fixed_size_list<int8>"]
+    );
     assert_eq!(found.ids.unwrap().column, "id");
     let named = |id: Option<&str>, vector: Option<&str>| {
         let options = InspectOptions { id_col: id.map(Into::into), vector_col: vector.map(Into::into) };

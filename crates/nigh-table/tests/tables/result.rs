@@ -38,9 +38,9 @@ fn long_tables_in_any_order() {
         ("distance", Arc::new(Float64Array::from(vec![0.2, 0.0, 0.1, 0.5, 0.3]))),
     ]))
     .unwrap();
-    assert_eq!(int64s(&[result.query_ids.clone()]), [7, 5]);
+    assert_eq!(int64s(std::slice::from_ref(&result.query_ids)), [7, 5]);
     assert_eq!(result.offsets, [0, 3, 5]);
-    assert_eq!(int64s(&[result.neighbor_ids.clone()]), [11, 12, 13, 20, 21]);
+    assert_eq!(int64s(std::slice::from_ref(&result.neighbor_ids)), [11, 12, 13, 20, 21]);
     assert_eq!(result.distances, [0.1, 0.2, 0.3, 0.0, 0.5]);
     assert_eq!(result.max_neighbors(), 3);
     let rows = result.rows(&table(&[5, 6, 7, 7]), &table(&[21, 20, 13, 12, 11, 11])).unwrap();
@@ -58,8 +58,13 @@ fn nested_tables_of_others() {
     let valid = vec![true, true, false].into();
     // The first struct belongs to no row: the list starts at 1.
     let lists = ListArray::try_new(element, offsets(&[1, 3, 4, 4]), inner, Some(valid)).unwrap();
-    let result = one(batch(vec![("noise", Arc::new(Float32Array::from(vec![0.0; 3]))), ("q", ids(&[4, 5, 6])), ("found", Arc::new(lists))])).unwrap();
-    assert_eq!(int64s(&[result.query_ids.clone()]), [4, 5, 6]);
+    let result = one(batch(vec![
+        ("noise", Arc::new(Float32Array::from(vec![0.0; 3]))),
+        ("q", ids(&[4, 5, 6])),
+        ("found", Arc::new(lists)),
+    ]))
+    .unwrap();
+    assert_eq!(int64s(std::slice::from_ref(&result.query_ids)), [4, 5, 6]);
     assert_eq!(result.offsets, [0, 1, 2, 2]);
     assert_eq!(result.neighbor_ids.as_ref(), &Int32Array::from(vec![1, 3]) as &dyn Array);
     assert_eq!(result.distances, [0.5, 2.5]);
@@ -71,7 +76,10 @@ fn nested_tables_of_others() {
 fn lists_of_bare_ids() {
     let bare = list::<i64, Int64Type>(&rows(&[&[1.0, 2.0], &[3.0]]), |v| v as i64);
     let result = one(batch(vec![("id", ids(&[1, 2])), ("neighbors", bare)])).unwrap();
-    assert_eq!((result.offsets.clone(), int64s(&[result.neighbor_ids.clone()])), (vec![0, 2, 3], vec![1, 2, 3]));
+    assert_eq!(
+        (result.offsets.clone(), int64s(std::slice::from_ref(&result.neighbor_ids))),
+        (vec![0, 2, 3], vec![1, 2, 3])
+    );
     assert!(result.distances.iter().all(|d| d.is_nan()));
 }
 

@@ -1,12 +1,10 @@
 //! Every accepted vector form, in every container, whole, sliced, empty and with rows to drop.
 
-
-
 use std::sync::Arc;
 
+use crate::common::*;
 use arrow_array::types::*;
 use arrow_array::*;
-use crate::common::*;
 use half::f16;
 use nigh_table::*;
 
@@ -62,7 +60,8 @@ fn every_form_in_every_container() {
 fn more_rows_than_a_cache_sized_run() {
     let n = 30_000;
     let (rows, flat) = sample(n);
-    for array in [list_f32(&rows), list::<i32, Float64Type>(&rows, |v| v), fixed::<Float32Type>(&rows, 3, |v| v as f32)] {
+    for array in [list_f32(&rows), list::<i32, Float64Type>(&rows, |v| v), fixed::<Float32Type>(&rows, 3, |v| v as f32)]
+    {
         each_container(&[table_of(array)], &ReadOptions::default(), |container, table| {
             assert_eq!(table.unwrap().vectors, flat, "{container}");
         });
@@ -102,8 +101,13 @@ fn ragged_and_not_finite_rows() {
     rows[5].as_mut().unwrap().clear();
     rows[9].as_mut().unwrap()[2] = Some(f64::NAN);
     rows[19].as_mut().unwrap()[0] = Some(f64::INFINITY);
-    let forms =
-        [list_f32(&rows), list::<i32, Float64Type>(&rows, |v| v), list::<i64, Float16Type>(&rows, f16::from_f64), spark(&rows), list_view(&rows)];
+    let forms = [
+        list_f32(&rows),
+        list::<i32, Float64Type>(&rows, |v| v),
+        list::<i64, Float16Type>(&rows, f16::from_f64),
+        spark(&rows),
+        list_view(&rows),
+    ];
     for array in forms {
         let whole = table_of(array.clone());
         each_container(std::slice::from_ref(&whole), &dropping(), |container, table| {
@@ -205,9 +209,8 @@ fn malformed_spark_vectors() {
 #[test]
 fn matrices() {
     let ids: ArrayRef = Arc::new(StringArray::from(vec!["a", "b", "b"]));
-    let matrix = |values: Vec<f32>, ids: Option<ArrayRef>| {
-        vec![Source::Vectors { values, dim: 2, ids: ids.map(id_bytes) }]
-    };
+    let matrix =
+        |values: Vec<f32>, ids: Option<ArrayRef>| vec![Source::Vectors { values, dim: 2, ids: ids.map(id_bytes) }];
     let values = vec![1.0, 2.0, 3.0, 4.0, 5.0, 6.0];
     let table = read(&matrix(values.clone(), Some(ids.clone()))).unwrap();
     assert_eq!((table.num_rows, table.dim, table.vectors.clone()), (3, 2, values.clone()));
@@ -231,4 +234,51 @@ fn matrices() {
     assert_eq!(code_of(read(&matrix(vec![1.0; 5], None))).0, code::RAGGED_VECTOR);
     assert_eq!(code_of(read(&matrix(vec![1.0; 4], Some(ids)))).0, code::SCHEMA_MISMATCH);
     assert_eq!(read(&matrix(Vec::new(), None)).unwrap().num_rows, 0);
+}
+
+/// Lists as Parquet's writers shape them: three levels, two, bare repetition; optional or not at every place.
+#[test]
+fn every_shape_of_parquet_list() {
+    use parquet::data_type::{DoubleType, FloatType};
+    use parquet::file::properties::WriterProperties;
+    use parquet::file::writer::SerializedFileWriter;
+    use parquet::schema::parser::parse_message_type;
+
+    // Rows [1, 2], null or empty, [3, 4]; the levels of a missing row, an element, and what a missing row is.
+    let null = code::NULL_VECTOR;
+    let empty = code::RAGGED_VECTOR;
+    let shapes = [
+        ("optional group vector (LIST) { repeated group list { optional float element; } }", 0, 3, null),
+        ("optional group vector (LIST) { repeated group list { optional float element; } }", 1, 3, empty),
+        ("optional group vector (LIST) { repeated group list { required float element; } }", 0, 2, null),
+        ("required group vector (LIST) { repeated group list { optional float item; } }", 0, 2, empty),
+        ("required group vector (LIST) { repeated group bag { required float array; } }", 0, 1, empty),
+        ("optional group vector (LIST) { repeated float array; }", 0, 2, null),
+        ("optional group vector (LIST) { repeated float array; }", 1, 2, empty),
+        ("repeated float vector;", 0, 1, empty),
+        ("optional group vector (LIST) { repeated group list { optional double element; } }", 0, 3, null),
+    ];
+    for (shape, missing, element, reason) in shapes {
+        let schema = Arc::new(parse_message_type(&format!("message schema {{ {shape} }}")).unwrap());
+        let mut bytes = Vec::new();
+        let mut writer = SerializedFileWriter::new(&mut bytes, schema, Arc::new(WriterProperties::new())).unwrap();
+        let mut group = writer.next_row_group().unwrap();
+        let mut column = group.next_column().unwrap().unwrap();
+        let (defs, reps) = ([element, element, missing, element, element], [0, 1, 0, 0, 1]);
+        if shape.contains("double") {
+            column.typed::<DoubleType>().write_batch(&[1.0, 2.0, 3.0, 4.0], Some(&defs), Some(&reps)).unwrap();
+        } else {
+            column.typed::<FloatType>().write_batch(&[1.0, 2.0, 3.0, 4.0], Some(&defs), Some(&reps)).unwrap();
+        }
+        column.close().unwrap();
+        group.close().unwrap();
+        writer.close().unwrap();
+        let dir = tempfile::tempdir().unwrap();
+        let path = save(dir.path(), "t.parquet", &bytes);
+        let table = read_table(&path_source(&path), &dropping(), &()).unwrap_or_else(|e| panic!("{shape}: {e}"));
+        assert_eq!(table.vectors, [1.0, 2.0, 3.0, 4.0], "{shape}");
+        let rejects: Vec<(u64, &str)> = table.rejects.iter().map(|r| (r.row, r.reason)).collect();
+        assert_eq!(rejects, [(1, reason)], "{shape}");
+        assert_eq!(int64s(&table.ids), [0, 2], "{shape}");
+    }
 }

@@ -16,7 +16,9 @@ fn read_back(path: &str) -> RecordBatch {
             let reader = parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder::try_new(open(path)).unwrap();
             reader.build().unwrap().map(|b| b.unwrap()).collect()
         }
-        Some("arrows") => arrow_ipc::reader::StreamReader::try_new(open(path), None).unwrap().map(|b| b.unwrap()).collect(),
+        Some("arrows") => {
+            arrow_ipc::reader::StreamReader::try_new(open(path), None).unwrap().map(|b| b.unwrap()).collect()
+        }
         _ => arrow_ipc::reader::FileReader::try_new(open(path), None).unwrap().map(|b| b.unwrap()).collect(),
     };
     arrow_select::concat::concat_batches(&batches[0].schema(), &batches).unwrap()
@@ -142,7 +144,9 @@ fn the_cut_into_calls_does_not_show() {
     let mut outputs = Vec::new();
     for piece in [n, 1000, 65_536, 99_999] {
         let path = dir.path().join(format!("{piece}.parquet")).to_str().unwrap().to_string();
-        let mut writer = NeighborWriter::create(&table, &table, &WriteOptions { path: path.clone(), ..WriteOptions::default() }).unwrap();
+        let mut writer =
+            NeighborWriter::create(&table, &table, &WriteOptions { path: path.clone(), ..WriteOptions::default() })
+                .unwrap();
         for start in (0..n).step_by(piece) {
             let end = (start + piece).min(n);
             let part = NeighborsRef {
@@ -219,7 +223,10 @@ fn conflicts_and_contracts() {
     let code = |options: WriteOptions| code_of(write(&items, &queries, &options)).0;
     let title = || vec!["title".to_string()];
     assert_eq!(code(WriteOptions { query_id_name: "neighbors".into(), ..base.clone() }), code::COLUMN_CONFLICT);
-    assert_eq!(code(WriteOptions { query_id_name: "title".into(), query_columns: title(), ..base.clone() }), code::COLUMN_CONFLICT);
+    assert_eq!(
+        code(WriteOptions { query_id_name: "title".into(), query_columns: title(), ..base.clone() }),
+        code::COLUMN_CONFLICT
+    );
     assert_eq!(code(WriteOptions { item_columns: [title(), title()].concat(), ..base.clone() }), code::COLUMN_CONFLICT);
     assert_eq!(code(WriteOptions { item_columns: vec!["price".into()], ..base.clone() }), code::COLUMN_NOT_FOUND);
     assert_eq!(code(WriteOptions { path: "result.csv".into(), ..base.clone() }), code::OUTPUT_FORMAT);
@@ -260,12 +267,20 @@ fn a_full_disk_is_called_that() {
 #[test]
 fn rejects_are_a_table() {
     let dir = tempfile::tempdir().unwrap();
-    let reject = |row| Reject { file: "in.parquet".into(), row, reason: code::NULL_VECTOR, message: "the vector is null".into() };
+    let reject = |row| Reject {
+        file: "in.parquet".into(),
+        row,
+        reason: code::NULL_VECTOR,
+        message: "the vector is null".into(),
+    };
     for name in ["r.parquet", "r.arrow"] {
         let path = dir.path().join(name).to_str().unwrap().to_string();
         assert_eq!(write_rejects(&path, &[reject(3), reject(8)], false).unwrap().rows, 2);
         let back = read_back(&path);
-        assert_eq!(back.schema().fields().iter().map(|f| f.name().as_str()).collect::<Vec<_>>(), ["file", "row", "reason", "message"]);
+        assert_eq!(
+            back.schema().fields().iter().map(|f| f.name().as_str()).collect::<Vec<_>>(),
+            ["file", "row", "reason", "message"]
+        );
         assert_eq!(int64s(&[back.column(1).clone()]), [3, 8]);
         assert_eq!(strings(&[back.column(2).clone()]), [code::NULL_VECTOR; 2]);
         assert_eq!(code_of(write_rejects(&path, &[], false)).0, code::OUTPUT_EXISTS);
@@ -292,6 +307,6 @@ fn text_of_many_chunks_is_gathered_right() {
     .unwrap();
     let result = read_result(&Source::IpcBytes(vec![bytes.into()]), &()).unwrap();
     let expected: Vec<String> = (0..n).rev().map(|i| format!("item {i}")).collect();
-    assert_eq!(strings(&[result.neighbor_ids.clone()]), expected);
+    assert_eq!(strings(std::slice::from_ref(&result.neighbor_ids)), expected);
     assert_eq!(result.rows(&table, &table).unwrap().neighbor_rows, rows);
 }
