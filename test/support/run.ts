@@ -82,3 +82,27 @@ export function readRows(file: string | Uint8Array): Row[] {
     return { ...rest, neighbors: [...(neighbors ?? [])].map((n) => n.toJSON()) } as Row
   })
 }
+
+/** A nested result with numbers for ids, as flat arrays: fast enough for large tables. */
+export interface FlatResult {
+  /** One more than queries. */
+  offsets: number[]
+  neighbors: number[]
+  distances: number[]
+}
+
+export function readFlat(ipc: Uint8Array): FlatResult {
+  const flat: FlatResult = { offsets: [0], neighbors: [], distances: [] }
+  for (const batch of tableFromIPC(ipc).batches) {
+    const list = batch.getChild('neighbors')!.data[0]!
+    const [ids, distances] = list.children[0]!.children
+    const offsets = list.valueOffsets as Int32Array
+    const base = flat.neighbors.length - offsets[0]!
+    for (let i = 1; i <= batch.numRows; i++) flat.offsets.push(base + offsets[i]!)
+    for (let i = offsets[0]!; i < offsets[batch.numRows]!; i++) {
+      flat.neighbors.push(Number(ids!.values[i]))
+      flat.distances.push(distances!.values[i])
+    }
+  }
+  return flat
+}
