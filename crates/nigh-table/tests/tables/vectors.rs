@@ -127,6 +127,26 @@ fn ragged_and_not_finite_rows() {
     }
 }
 
+/// Lengths that cancel out: as many numbers as the good rows would have.
+#[test]
+fn ragged_rows_that_add_up() {
+    let row = |n: usize| Some(vec![Some(2.0); n]);
+    for (all, bad) in [
+        (vec![row(3), row(4), row(2), row(3)], vec![1, 2]),
+        (vec![row(3), None, row(6), row(3)], vec![1, 2]),
+        (vec![row(3), row(0), row(6), row(3)], vec![1, 2]),
+    ] {
+        let arrays = [list_f32(&all), list::<i64, Float64Type>(&all, |v| v), list::<i32, Int8Type>(&all, |v| v as i8)];
+        for array in arrays {
+            each_container(&[table_of(array)], &dropping(), |container, table| {
+                let table = table.unwrap();
+                assert_eq!(table.rejects.iter().map(|r| r.row).collect::<Vec<_>>(), bad, "{container}");
+                assert_eq!((table.vectors, int64s(&table.ids)), (vec![2.0; 6], vec![100, 103]), "{container}");
+            });
+        }
+    }
+}
+
 #[test]
 fn float64_beyond_float32() {
     let rows = rows(&[&[1.0, 2.0], &[1e300, 0.0]]);
