@@ -113,7 +113,8 @@ where
                 format!("{}: the levels of a list column contradict each other; write the file again", file.name),
             ));
         }
-        if sink.dim > 0 && num_values == rows * sink.dim && is_even(&defs, &reps, column.max, sink.dim) {
+        // As many values as levels: nothing is null. Then only the lengths are left to check.
+        if sink.dim > 0 && num_values == levels && levels == rows * sink.dim && is_even(&reps, sink.dim) {
             sink.rows(&values)?;
         } else {
             uneven(column, &values, &defs, &reps, sink)?;
@@ -122,12 +123,8 @@ where
     }
 }
 
-/// True if the levels say: rows of exactly `dim` elements, none null.
-fn is_even(defs: &[i16], reps: &[i16], max: i16, dim: usize) -> bool {
-    if defs.iter().fold(0, |diff, &d| diff | (d ^ max)) != 0 {
-        return false;
-    }
-    // A 0 at the head of each row and nothing but 1s behind: compare all but the heads at once.
+/// True if the repetition levels start a row at every `dim`-th place and nowhere else.
+fn is_even(reps: &[i16], dim: usize) -> bool {
     reps.len().is_multiple_of(dim)
         && reps.chunks_exact(dim).all(|row| row[0] == 0 && row[1..].iter().fold(0, |diff, &r| diff | (r ^ 1)) == 0)
 }
