@@ -43,7 +43,7 @@ function redrawnLine(stream: NodeJS.WriteStream): ProgressLine {
       if (now - drawn < REDRAW_MS) return
       drawn = now
       const text = describeProgress(event, (now - started) / 1000)
-      stream.write(`\r\x1b[2K${text.slice(0, Math.max(20, stream.columns - 1))}`)
+      stream.write(`\r\x1b[2K${text.slice(0, Math.max(20, (stream.columns || 80) - 1))}`)
     },
     end() {
       stream.write('\r\x1b[2K')

@@ -171,8 +171,7 @@ impl FoundResult {
         k: u32,
         include_self: bool,
     ) -> Result<AsyncTask<Work<Claims>>> {
-        let (found, items, positions, k) =
-            (self.handle.get()?, items.handle.get()?, positions.to_vec(), k as usize);
+        let (found, items, positions, k) = (self.handle.get()?, items.handle.get()?, positions.to_vec(), k as usize);
         let queries = queries.map(|q| q.handle.get()).transpose()?;
         Ok(spawn(move || {
             let skip_self = queries.is_none() && !include_self;

@@ -137,12 +137,7 @@ pub fn clean_leftovers(path: String) -> u32 {
 
 /// Writes the rows that reading dropped, those of the queries behind those of the items.
 #[napi]
-pub fn write_rejects(
-    path: String,
-    items: &Table,
-    queries: Option<&Table>,
-    force: bool,
-) -> Result<AsyncTask<Work<()>>> {
+pub fn write_rejects(path: String, items: &Table, queries: Option<&Table>, force: bool) -> Result<AsyncTask<Work<()>>> {
     let tables = [Some(items.handle.get()?), queries.map(|q| q.handle.get()).transpose()?];
     Ok(spawn(move || {
         let rejects: Vec<_> = tables.iter().flatten().flat_map(|table| read(table).rejects.clone()).collect();
