@@ -25,14 +25,14 @@ export interface Findings {
 }
 
 export const nearCopy = 0.15
+/** What the join looks for: beyond this distance two snippets have no more in common than any two. */
+export const maxDistance = 0.3
 
 const bounds: [number, string][] = [
   [1e-5, 'the same words'],
   [0.05, 'a word or two changed'],
   [0.15, 'a line or so changed'],
-  [0.3, 'half of it the same'],
-  [0.5, 'something in common'],
-  [Number.POSITIVE_INFINITY, 'nothing like it'],
+  [maxDistance, 'half of it the same'],
 ]
 
 // Indentation, quotes and semicolons are formatters' work: copies that differ in nothing else are no edit.
@@ -77,7 +77,7 @@ export function findings(rows: Snippet[], neighbors: Iterable<[row: number, foun
     const a = rows[row]!
     let nearest = 0
     while (nearest < ids.length && overlap(a, rows[ids[nearest]!]!)) nearest++
-    if (nearest < ids.length) histogram.find((bin) => distances[nearest]! < bin.below)!.rows++
+    if (nearest < ids.length) (histogram.find((bin) => distances[nearest]! < bin.below) ?? histogram.at(-1)!).rows++
     const others = new Set<string>()
     for (let i = 0; i < ids.length && distances[i]! < nearCopy; i++) {
       const b = rows[ids[i]!]!

@@ -9,7 +9,7 @@ import { parseArgs } from 'node:util'
 import { type Data, type List, type Struct, tableFromIPC } from 'apache-arrow'
 import { type Snippet, snippets } from './collect.js'
 import { embed } from './embed.js'
-import { findings, type Neighbors } from './findings.js'
+import { findings, maxDistance, type Neighbors } from './findings.js'
 import { bold, count, dim, heading, type JoinReport, printCost, printFindings } from './print.js'
 import { writeArrow } from './table.js'
 
@@ -47,10 +47,10 @@ console.log(`  written to ${file('code.arrow')} in ${prepared.toFixed(1)} s`)
 const command = [
   'join',
   file('code.arrow'),
-  ...['--self', '-k', '10', '--metric', 'cosine', '--recall', '0.95', '--columns', 'path,line'],
-  ...['--out', file('neighbors.arrow'), '--report', file('report.json'), '--force'],
+  ...['--self', '-k', '10', '--metric', 'cosine', '--max-distance', `${maxDistance}`, '--recall', '0.95'],
+  ...['--columns', 'path,line', '--out', file('neighbors.arrow'), '--report', file('report.json'), '--force'],
 ]
-heading('For each snippet, the 10 nearest others')
+heading('For each snippet, its near-duplicates: the 10 nearest others, if near enough')
 console.log(`  ${bold(`npx nigh ${command.join(' ')}`)}\n`)
 const cli = join(root, 'dist', 'cli', 'main.js')
 const joined = spawnSync(process.execPath, [cli, ...command], { stdio: 'inherit' })

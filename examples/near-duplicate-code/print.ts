@@ -46,15 +46,19 @@ function printPair({ a, b, distance }: Pair): void {
 
 export function printFindings(found: Findings, rows: number): void {
   heading('How near is the nearest snippet elsewhere?')
-  const most = Math.max(...found.histogram.map((bin) => bin.rows), 1)
+  const none = rows - found.histogram.reduce((sum, bin) => sum + bin.rows, 0)
+  const most = Math.max(none, ...found.histogram.map((bin) => bin.rows), 1)
+  const line = (range: string, label: string, n: number) => {
+    const bar = '█'.repeat(Math.ceil((n / most) * 30)).padEnd(30)
+    console.log(`  ${range.padEnd(11)}${label.padEnd(23)}${bar} ${count(n).padStart(8)} ${percent(n, rows)}`)
+  }
   let from = 0
   for (const bin of found.histogram) {
-    const to = Number.isFinite(bin.below) ? bin.below : 2
-    const range = bin.below < 1e-3 ? '0'.padEnd(11) : `${from.toFixed(2)}-${to.toFixed(2)}`.padEnd(11)
-    const bar = '█'.repeat(Math.ceil((bin.rows / most) * 30)).padEnd(30)
-    console.log(`  ${range}${bin.label.padEnd(23)}${bar} ${count(bin.rows).padStart(8)} ${percent(bin.rows, rows)}`)
-    from = to < 1e-3 ? 0 : to
+    const exact = bin.below < 1e-3
+    line(exact ? '0' : `${from.toFixed(2)}-${bin.below.toFixed(2)}`, bin.label, bin.rows)
+    from = exact ? 0 : bin.below
   }
+  line('farther', 'nothing like it', none)
 
   heading(`${count(found.copied)} snippets have a near copy (distance below ${nearCopy}) in another package`)
   for (const { packages, rows: n } of found.shared) {
