@@ -26,7 +26,7 @@ export interface NativeTable extends Disposable {
   /** Size of the inputs. */
   readonly sizeBytes: number
   readonly rejectedRows: number
-  countDuplicateIds(): number
+  countDuplicateIds(): Promise<number>
 }
 
 export interface NativeItems extends Disposable {

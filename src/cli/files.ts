@@ -1,6 +1,15 @@
-import { closeSync, fsyncSync, openSync, renameSync, rmSync, writeSync } from 'node:fs'
+import { accessSync, closeSync, constants, fsyncSync, openSync, renameSync, rmSync, writeSync } from 'node:fs'
 import { basename, dirname, join } from 'node:path'
 import { NighError } from '../errors.ts'
+
+/** Fails before the work where writing could only fail after it. */
+export function checkWritable(path: string): void {
+  try {
+    accessSync(dirname(path), constants.W_OK)
+  } catch (cause) {
+    throw new NighError('OUTPUT_UNWRITABLE', `${path}: its directory cannot be written to`, { cause })
+  }
+}
 
 /** Writes a small file: complete or absent. */
 export function writeFileAtomically(path: string, content: string): void {

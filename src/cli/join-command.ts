@@ -1,12 +1,10 @@
-import { invalidOption } from '../errors.ts'
 import { formatBytes, formatSeconds } from '../join/explain.ts'
 import type { JoinOptions } from '../join/options.ts'
 import type { JoinReport } from '../join/report.ts'
 import { explainJoin, knnJoin, selfJoin } from '../model/knn-join.ts'
 import type { Metric } from '../native.ts'
-import { checkOutput } from '../table/output.ts'
 import { isSet, list, number, type Parsed, parseArguments, text, usageError } from './arguments.ts'
-import { writeFileAtomically } from './files.ts'
+import { checkWritable, writeFileAtomically } from './files.ts'
 import type { CommandHelp } from './help.ts'
 import type { CommandContext } from './main.ts'
 import { progressLine } from './terminal.ts'
@@ -108,8 +106,8 @@ export async function joinCommand(args: readonly string[], { signal, stderr, std
   if (out === undefined)
     throw usageError('--out OUT is required: where the neighbors go (.parquet, .arrow, .arrows or -)')
   const options = joinOptions(parsed, out)
-  if (options.rejects !== undefined && text(parsed, 'rejects') !== undefined)
-    checkOutput(options.rejects, options.force ?? false)
+  if (out === '-' && stdout.isTTY) throw usageError('--out -: the result is binary; send it to a file or a program')
+  if (reportPath !== undefined) checkWritable(reportPath)
   const progress = progressLine(stderr, isSet(parsed, 'quiet'))
   const call = { ...options, to: out, signal, onProgress: progress.onProgress }
   const started = performance.now()
@@ -148,8 +146,6 @@ function inputs({ positionals, values }: Parsed): { queries: string | undefined;
 function joinOptions(parsed: Parsed, out: string | undefined): JoinOptions {
   const rejects = text(parsed, 'rejects')
   const onInvalid = text(parsed, 'on-invalid') as JoinOptions['onInvalid']
-  if (rejects !== undefined && onInvalid !== 'drop')
-    throw invalidOption('rejects', 'only together with --on-invalid drop')
   const beside = out === undefined || out === '-' ? undefined : `${out}.rejects.parquet`
   return {
     k: number(parsed, 'k'),
@@ -168,7 +164,7 @@ function joinOptions(parsed: Parsed, out: string | undefined): JoinOptions {
     queryColumns: list(parsed, 'query-columns'),
     layout: text(parsed, 'layout') as JoinOptions['layout'],
     onInvalid,
-    rejects: onInvalid === 'drop' ? (rejects ?? beside) : undefined,
+    rejects: rejects ?? (onInvalid === 'drop' ? beside : undefined),
     threads: number(parsed, 'threads'),
     seed: number(parsed, 'seed'),
     force: isSet(parsed, 'force') || undefined,

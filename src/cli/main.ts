@@ -81,7 +81,9 @@ async function main(): Promise<void> {
     await dispatch(process.argv.slice(2), { signal: controller.signal, stdout, stderr })
   } catch (error) {
     const signaled = interrupted()
-    process.exitCode = signaled ?? fail(error)
+    // What the join held is freed by now; nobody waits for the rest after a Ctrl-C.
+    if (signaled !== undefined) process.exit(signaled)
+    process.exitCode = fail(error)
   }
 }
 

@@ -8,6 +8,13 @@ export interface JoinShape {
   items: number
   dim: number
   self: boolean
+  /** Items that differ from all before them, where that is known: duplicates are searched once. */
+  distinct?: number | undefined
+}
+
+/** The rows that a search works on. */
+function searched({ queries, items, self, distinct = items }: JoinShape): { queries: number; items: number } {
+  return { queries: self ? Math.min(queries, distinct) : queries, items: distinct }
 }
 
 export interface Effort {
@@ -61,9 +68,10 @@ function rescoreSeconds(queries: number, rows: number, dim: number): number {
 
 /** Seconds of one thread for an exact search of `queries` rows. */
 export function exactSeconds(shape: JoinShape, k: number, precision: Precision, level: CpuLevel): number {
-  const scan = scanSeconds(shape.queries * shape.items, shape.dim, precision, level)
+  const { queries, items } = searched(shape)
+  const scan = scanSeconds(queries * items, shape.dim, precision, level)
   const rows = precision === 'int8' ? CERTIFIED_RESCORE * k : k
-  return scan + rescoreSeconds(shape.queries, Math.min(rows, shape.items), shape.dim)
+  return scan + rescoreSeconds(queries, Math.min(rows, items), shape.dim)
 }
 
 /** The cheaper of the two exact scans; they give the same answers. */
@@ -73,13 +81,15 @@ export function exactPrecision(shape: JoinShape, k: number, level: CpuLevel): Pr
 
 /** Seconds of one thread to partition the items. */
 export function clusterSeconds(shape: JoinShape, numLists: number, level: CpuLevel): number {
-  const comparisons = shape.items * Math.sqrt(numLists) * CLUSTER_COMPARISONS
-  return scanSeconds(comparisons, shape.dim, 'f32', level) + (shape.items * shape.dim * 4) / 1e9
+  const { items } = searched(shape)
+  const comparisons = items * Math.sqrt(numLists) * CLUSTER_COMPARISONS
+  return scanSeconds(comparisons, shape.dim, 'f32', level) + (items * shape.dim * 4) / 1e9
 }
 
 /** Seconds of one thread to search the lists. */
 export function clusterSearchSeconds(shape: JoinShape, effort: Effort, level: CpuLevel): number {
-  const { queries, items, dim } = shape
+  const { dim } = shape
+  const { queries, items } = searched(shape)
   const routing = scanSeconds(queries * effort.numLists, dim, 'f32', level)
   const candidates = Math.min((items / effort.numLists) * effort.nprobe * LIST_SKEW, items)
   const scan = scanSeconds(queries * candidates, dim, 'int8', level) / LIST_EFFICIENCY
@@ -96,7 +106,7 @@ export function tuneSeconds(shape: JoinShape, effort: Effort, k: number, level: 
 export const readSeconds = (sizeBytes: number): number => sizeBytes / (READ_SPEED * 1e9)
 export const writeSeconds = (sizeBytes: number): number => sizeBytes / (WRITE_SPEED * 1e9)
 
-/** How many lists for so many items. */
+/** How many lists for so many distinct items. */
 export function chooseNumLists(items: number): number {
   return Math.max(64, Math.round((4 * Math.sqrt(items)) / 64) * 64)
 }

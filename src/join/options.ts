@@ -18,7 +18,7 @@ export interface JoinOptions {
   includeSelf?: boolean | undefined
   /** The id column of both sides. Default `id`; row numbers where a table has no such column. */
   idCol?: string | undefined
-  /** The vector column of both sides. Default `vector`, or else the only column that holds vectors. */
+  /** The vector column of both sides. Default `vector`. */
   featuresCol?: string | undefined
   queryIdCol?: string | undefined
   itemIdCol?: string | undefined
@@ -92,6 +92,9 @@ export function joinParams(options: JoinOptions): JoinParams {
   if (!(recall > 0 && recall <= 1)) throw invalidOption('recall', `must be above 0 and at most 1, not ${recall}`)
   const maxDistance = options.maxDistance === undefined ? undefined : number('maxDistance', options.maxDistance)
   if (maxDistance !== undefined && Number.isNaN(maxDistance)) throw invalidOption('maxDistance', 'must be a number')
+  if (options.rejects !== undefined && options.onInvalid !== 'drop') {
+    throw invalidOption('rejects', 'only together with onInvalid drop (--on-invalid drop)')
+  }
   return {
     k,
     metric: oneOf('metric', options.metric ?? 'l2', ['l2', 'cosine', 'dot']),

@@ -65,7 +65,7 @@ export interface Ready {
 /** Chooses the method by the cost model, and lays out the stages. */
 export function planJoin(shape: JoinShape, params: JoinParams, level: CpuLevel, ready: Ready = {}): Plan {
   const { k, threads } = params
-  const numLists = ready.numLists ?? chooseNumLists(shape.items)
+  const numLists = ready.numLists ?? chooseNumLists(shape.distinct ?? shape.items)
   const nprobe = guessNprobe(params.recall, numLists)
   const effort = ready.effort ?? { numLists, nprobe, rescore: baseRescore(k) }
   const precision = exactPrecision(shape, k, level)

@@ -5,10 +5,9 @@ import { explainPlan } from '../join/explain.ts'
 import { type JoinOptions, type JoinParams, joinParams } from '../join/options.ts'
 import type { Plan } from '../join/plan.ts'
 import type { NativeTable } from '../native.ts'
-import { checkOutput } from '../table/output.ts'
 import type { TableInput } from '../table/source.ts'
 import type { JoinResult } from './join-result.ts'
-import { joinTables, type OutputOptions, readItems, readQueries } from './nearest-neighbors.ts'
+import { checkOutputs, joinTables, type OutputOptions, readItems, readQueries } from './nearest-neighbors.ts'
 
 export interface KnnJoinOptions extends JoinOptions, OutputOptions {}
 
@@ -33,7 +32,7 @@ export function explainJoin(
   options: KnnJoinOptions = {},
 ): Promise<{ plan: Plan; text: string }> {
   const asked = isSelf(queries) ? undefined : queries
-  return withTables(asked, items, { ...options, to: undefined }, async (index, table, params) => {
+  return withTables(asked, items, { ...options, to: undefined, rejects: undefined }, async (index, table, params) => {
     const plan = planLocally({ index, queries: table, params })
     return { plan, text: explainPlan(plan) }
   })
@@ -59,7 +58,7 @@ async function withTables<T>(
 ): Promise<T> {
   const params = joinParams(options)
   const output = { signal, onProgress, to }
-  if (to !== undefined) checkOutput(to, params.force)
+  checkOutputs(to, params)
   const clock = new StageClock()
   const selfColumns = queries === undefined ? params.query.columns : []
   const index = await readItems(items, params, clock, output, selfColumns)

@@ -6,7 +6,7 @@ import { ItemIndex } from '../indexes/item-index.ts'
 import { chooseNumLists } from '../join/cost.ts'
 import { type JoinOptions, type JoinParams, joinParams } from '../join/options.ts'
 import { planJoin } from '../join/plan.ts'
-import { callNow, type NativeTable } from '../native.ts'
+import { call, callNow, type NativeTable } from '../native.ts'
 import { checkOutput, writeRejects } from '../table/output.ts'
 import { readTable } from '../table/read.ts'
 import type { TableInput } from '../table/source.ts'
@@ -34,13 +34,14 @@ export class NearestNeighbors {
     const index = await readItems(items, params, clock, call)
     try {
       const rows = index.items.numRows
-      const shape = { queries: rows, items: rows, dim: index.items.dim, self: false }
+      const { dim, numDistinct: distinct } = index.items
+      const shape = { queries: rows, items: rows, dim, self: false, distinct }
       if (planJoin(shape, params, callNow((native) => native.cpu()).level).method === 'cluster') {
         const onProgress = (progress: { done: number; total: number }) =>
           call.onProgress?.({ stage: 'cluster', ...progress })
         const { seed, threads } = params
         await clock.time('cluster', () =>
-          index.cluster(chooseNumLists(rows), seed, threads, { signal: call.signal, onProgress }),
+          index.cluster(chooseNumLists(distinct), seed, threads, { signal: call.signal, onProgress }),
         )
       }
       return new NearestNeighborsModel(params, index)
@@ -77,7 +78,7 @@ export class NearestNeighborsModel implements AsyncDisposable {
   join(queries: TableInput, options: OutputOptions = {}): Promise<JoinResult> {
     return this.#inTurn(async () => {
       const clock = new StageClock()
-      if (options.to !== undefined) checkOutput(options.to, this.params.force)
+      checkOutputs(options.to, this.params)
       const table = await readQueries(queries, this.params, clock, options)
       try {
         return await joinTables(this.#index, table, this.params, clock, options)
@@ -90,7 +91,7 @@ export class NearestNeighborsModel implements AsyncDisposable {
   /** The neighbors of each item among the others. */
   joinSelf(options: OutputOptions = {}): Promise<JoinResult> {
     return this.#inTurn(async () => {
-      if (options.to !== undefined) checkOutput(options.to, this.params.force)
+      checkOutputs(options.to, this.params)
       return joinTables(this.#index, undefined, this.params, new StageClock(), options)
     })
   }
@@ -108,6 +109,11 @@ export class NearestNeighborsModel implements AsyncDisposable {
     this.#queue = turn
     return turn
   }
+}
+
+/** Fails early where an output could only fail late. */
+export function checkOutputs(to: string | undefined, { rejects, force }: JoinParams): void {
+  for (const path of [to, rejects]) if (path !== undefined) checkOutput(path, force)
 }
 
 /** Reads the items of a join into an index, with every column that either side of the result carries of them. */
@@ -173,6 +179,7 @@ export async function joinTables(
   const rejected = index.table.rejectedRows + (queries?.rejectedRows ?? 0)
   const rejects = rejected > 0 ? params.rejects : undefined
   if (rejects !== undefined) await writeRejects(rejects, index.table, queries, force, { signal: options.signal })
-  const report = buildReport({ index, queries, params, clock, outcome, path: options.to, rejects })
+  const duplicateItemIds = await call(() => index.table.countDuplicateIds(), { signal: options.signal })
+  const report = buildReport({ index, queries, params, clock, outcome, path: options.to, rejects, duplicateItemIds })
   return new JoinResult(report, options.to, outcome.written.bytes)
 }

@@ -13,10 +13,20 @@ interface Facts {
   outcome: LocalOutcome
   path: string | undefined
   rejects: string | undefined
+  duplicateItemIds: number
 }
 
 /** What a join did, for people and for `--report`. */
-export function buildReport({ index, queries, params, clock, outcome, path, rejects }: Facts): JoinReport {
+export function buildReport({
+  index,
+  queries,
+  params,
+  clock,
+  outcome,
+  path,
+  rejects,
+  duplicateItemIds,
+}: Facts): JoinReport {
   const { plan, recall, tuning, written } = outcome
   const { seconds } = clock
   const total = Object.values(seconds).reduce((sum, s) => sum + s, 0)
@@ -39,7 +49,7 @@ export function buildReport({ index, queries, params, clock, outcome, path, reje
       platform: `${process.platform}-${process.arch}`,
       node: process.version,
     },
-    duplicateItemIds: callNow(() => index.table.countDuplicateIds()),
+    duplicateItemIds,
     rejected: { queries: queries?.rejectedRows ?? 0, items: index.table.rejectedRows, path: rejects },
     tuning,
     output: { path, sizeBytes: written.sizeBytes },

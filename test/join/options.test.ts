@@ -49,6 +49,7 @@ const wrong: [string, Record<string, unknown>][] = [
   ['columns', { columns: ['a', 'a'] }],
   ['columns', { columns: 'a' }],
   ['idCol', { idCol: '' }],
+  ['rejects', { rejects: 'rejects.parquet' }],
   ['kay', { kay: 10 }],
 ]
 test.each(wrong)('%s is named when it is wrong: %o', (name, options) => {

@@ -96,3 +96,9 @@ test('units', () => {
   expect([0.0001, 0.5, 42, 100, 7200].map(formatSeconds)).toEqual(['1 ms', '0.50 s', '42.0 s', '1.7 min', '2.0 h'])
   expect([10, 5e6, 2.5e9].map(formatBytes)).toEqual(['1 kB', '5 MB', '2.5 GB'])
 })
+
+test('duplicates are searched once', () => {
+  const same = planJoin({ ...million, distinct: 2000 }, params, 'avx512')
+  expect(same.method).toBe('exact')
+  expect(same.seconds).toBeLessThan(planJoin(million, params, 'avx512').seconds)
+})

@@ -136,10 +136,9 @@ impl Table {
     }
     /// Rows with an id that a row before them has.
     #[napi]
-    pub fn count_duplicate_ids(&self) -> Result<f64> {
+    pub fn count_duplicate_ids(&self) -> Result<AsyncTask<Work<f64>>> {
         let table = self.handle.get()?;
-        let count = read(&table).count_duplicate_ids().map_err(Failure::from)?;
-        Ok(count as f64)
+        Ok(spawn(move || Ok(read(&table).count_duplicate_ids()? as f64)))
     }
     #[napi]
     pub fn dispose(&mut self, env: Env) {

@@ -47,23 +47,16 @@ impl Product for () {
     }
 }
 
-impl Product for String {
-    type JsValue = String;
-    fn into_js(self, _env: &Env) -> Result<String> {
+impl Product for f64 {
+    type JsValue = f64;
+    fn into_js(self, _env: &Env) -> Result<f64> {
         Ok(self)
     }
 }
 
-impl Product for Vec<f32> {
-    type JsValue = Float32Array;
-    fn into_js(self, _env: &Env) -> Result<Float32Array> {
-        Ok(Float32Array::new(self))
-    }
-}
-
-impl Product for Vec<u8> {
-    type JsValue = Uint8Array;
-    fn into_js(self, _env: &Env) -> Result<Uint8Array> {
-        Ok(Uint8Array::new(self))
+impl Product for String {
+    type JsValue = String;
+    fn into_js(self, _env: &Env) -> Result<String> {
+        Ok(self)
     }
 }

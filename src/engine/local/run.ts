@@ -33,7 +33,8 @@ export function planLocally({ index, queries, params }: LocalJoin): Plan {
   const level = callNow((native) => native.cpu()).level
   const items = index.items.numRows
   const self = queries === undefined
-  const shape = { queries: queries?.numRows ?? items, items, dim: index.items.dim, self }
+  const { dim, numDistinct: distinct } = index.items
+  const shape = { queries: queries?.numRows ?? items, items, dim, self, distinct }
   return planJoin(shape, params, level, { numLists: index.clusters?.numLists })
 }
 
