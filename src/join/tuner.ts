@@ -45,7 +45,8 @@ const PLATEAU = 0.002
 const MAX_RESCORE = 16
 /** Of the recall that may be missed, the part that int8 codes may take. */
 const QUANTIZATION_SHARE = 0.2
-const RAISE = 1.5
+/** A validation that fails mostly fails narrowly: effort is raised a little first, then more. */
+const RAISES = [1.125, 1.25, 1.5]
 
 export async function tune(task: TuneTask, measure: Measure): Promise<Tuned> {
   const { shape, k, recall: target, numLists, level } = task
@@ -100,7 +101,7 @@ export async function tune(task: TuneTask, measure: Measure): Promise<Tuned> {
   if (!rescoreChosen && effort.nprobe < numLists) await chooseRescore()
   effort = await shrink(effort, target, score)
 
-  for (;;) {
+  for (let round = 0; ; round++) {
     if (!affordable(effort)) return goExact(tooDear)
     if (sampler.left === 0) return goExact('no rows are left to validate on')
     const sample = sampler.take(SAMPLE_ROWS)
@@ -109,7 +110,7 @@ export async function tune(task: TuneTask, measure: Measure): Promise<Tuned> {
     steps.push({ sample: 'validate', nprobe: effort.nprobe, rescore: effort.rescore, recall: recall.estimate })
     if (recall.estimate >= target) return { effort, recall, steps, reason: 'the recall was met on a sample of its own' }
     if (effort.nprobe === numLists) return goExact('the lists cannot reach the recall')
-    effort = { ...effort, nprobe: Math.min(numLists, Math.ceil(effort.nprobe * RAISE)) }
+    effort = { ...effort, nprobe: Math.min(numLists, Math.ceil(effort.nprobe * (RAISES[round] ?? RAISES.at(-1)!))) }
   }
 }
 
