@@ -29,8 +29,7 @@ fn main() {
     println!("{n} x {dim}, {} distinct", items.num_distinct());
     let sample: Vec<u32> = (0..1000).map(|i| (i * (n / 1000) + 7) as u32).collect();
     let asking = Queries::Items { rows: Some(&sample), include_self: false };
-    let truth =
-        timed("truth", || exact_search(&items, asking, k, Precision::Int8, None, threads, &()).unwrap());
+    let truth = timed("truth", || exact_search(&items, asking, k, Precision::Int8, None, threads, &()).unwrap());
     let clusters = timed("cluster", || Clusters::build(&mut items, num_lists, 1, threads, &()).unwrap());
     println!(
         "{} lists, longest {}, expected {:.0}, mean {:.0}",

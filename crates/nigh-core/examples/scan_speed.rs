@@ -31,6 +31,10 @@ fn main() {
         let s = cpu_seconds(begin) - start;
         let macs = num_queries as f64 * n as f64 * dim as f64;
         let sum: f64 = found.distances.iter().map(|&d| d as f64).sum();
-        println!("{precision:?}: {:.0} queries/CPU s, {:.0} GMAC/s (sum {sum:.6})", num_queries as f64 / s, macs / s / 1e9);
+        println!(
+            "{precision:?}: {:.0} queries/CPU s, {:.0} GMAC/s (sum {sum:.6})",
+            num_queries as f64 / s,
+            macs / s / 1e9
+        );
     }
 }

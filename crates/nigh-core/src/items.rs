@@ -37,7 +37,7 @@ impl Items {
         if dim == 0 && !vectors.is_empty() || dim > 0 && !vectors.len().is_multiple_of(dim) {
             return Err(Error::Invalid(format!("{} numbers are not rows of {dim} dimensions", vectors.len())));
         }
-        let num_rows = if dim == 0 { 0 } else { vectors.len() / dim };
+        let num_rows = vectors.len().checked_div(dim).unwrap_or(0);
         if num_rows >= u32::MAX as usize - 1 {
             return Err(Error::Invalid(format!("{num_rows} rows; at most {} can be searched", u32::MAX - 2)));
         }
@@ -71,7 +71,7 @@ impl Items {
 
     /// Rows that differ from all rows before them: what is searched.
     pub fn num_distinct(&self) -> usize {
-        if self.dim == 0 { 0 } else { self.vectors.len() / self.dim }
+        self.vectors.len().checked_div(self.dim).unwrap_or(0)
     }
 
     pub(crate) fn vector(&self, position: usize) -> &[f32] {

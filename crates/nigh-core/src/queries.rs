@@ -32,7 +32,7 @@ impl<'a> Askers<'a> {
                 rows.len()
             }
             Queries::Vectors { vectors, rows } => {
-                let n = if items.dim == 0 { 0 } else { vectors.len() / items.dim };
+                let n = vectors.len().checked_div(items.dim).unwrap_or(0);
                 if n * items.dim != vectors.len() {
                     return Err(Error::Invalid(format!(
                         "{} numbers of queries are not rows of the items' {} dimensions",

@@ -12,6 +12,30 @@ pub(crate) struct Quantizer {
     pub step: f32,
 }
 
+impl Quantizer {
+    /// Codes that cover the range of these rows.
+    pub fn covering(rows: &[f32], dim: usize) -> Quantizer {
+        let range = || (vec![f32::INFINITY; dim], vec![f32::NEG_INFINITY; dim]);
+        let (low, high) = rows
+            .par_chunks(dim * 4096)
+            .map(|block| {
+                let (mut low, mut high) = range();
+                block.chunks_exact(dim).for_each(|row| widen(row, &mut low, &mut high));
+                (low, high)
+            })
+            .reduce(range, |mut a, b| {
+                for i in 0..dim {
+                    a.0[i] = a.0[i].min(b.0[i]);
+                    a.1[i] = a.1[i].max(b.1[i]);
+                }
+                a
+            });
+        let half = (0..dim).map(|i| (high[i] as f64 - low[i] as f64) / 2.0).fold(0.0, f64::max);
+        let center = (0..dim).map(|i| ((low[i] as f64 + high[i] as f64) / 2.0) as f32).collect();
+        Quantizer { center, step: positive((half / 127.0) as f32) }
+    }
+}
+
 pub(crate) struct Space {
     pub metric: Metric,
     pub dim: usize,
@@ -32,8 +56,7 @@ impl Space {
     pub fn new(metric: Metric, dim: usize, vectors: &[f32], norms2: &[f64]) -> Space {
         let unit = metric == Metric::Cosine;
         let flat = |v: f32| Quantizer { center: vec![v; dim], step: 1.0 };
-        let mut space =
-            Space { metric, dim, scale: 1.0, mean: vec![0.0; dim], full: flat(0.0), robust: flat(0.0) };
+        let mut space = Space { metric, dim, scale: 1.0, mean: vec![0.0; dim], full: flat(0.0), robust: flat(0.0) };
         if vectors.is_empty() {
             return space;
         }
@@ -124,7 +147,7 @@ impl Space {
 }
 
 fn positive(step: f32) -> f32 {
-    if step > 0.0 && step.is_finite() { step } else { 1.0 }
+    if step > 1e-30 && step.is_finite() { step } else { 1.0 }
 }
 
 fn largest(vectors: &[f32]) -> f32 {
@@ -189,6 +212,7 @@ fn scale_f64_body(row: &[f32], by: f64, out: &mut [f32]) {
 fn encode_body(y: &[f32], center: &[f32], step: f32, out: &mut [i8]) -> f32 {
     let (inverse, n) = (1.0 / step, y.len());
     let mut lost = [0f32; 16];
+    #[allow(clippy::manual_clamp)]
     let mut one = |y: f32, center: f32, lane: usize| {
         let centred = y - center;
         // `max` and `min` rather than `clamp`: they make a number of NaN.

@@ -95,7 +95,8 @@ pub(super) fn train(
 pub(super) fn small(codes: &[u8], dim: usize, k: usize, rng: &mut Rng) -> Centroids {
     let n = codes.len() / dim;
     let first = rng.sample(n, k);
-    let mut centroids = Centroids { dim, codes: first.iter().flat_map(|&r| &codes[r * dim..][..dim]).copied().collect() };
+    let mut centroids =
+        Centroids { dim, codes: first.iter().flat_map(|&r| &codes[r * dim..][..dim]).copied().collect() };
     if n <= k {
         return centroids;
     }

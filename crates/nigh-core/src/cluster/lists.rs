@@ -1,6 +1,7 @@
 //! Codes in panels, and scans of them by many queries at once.
 
 use super::coder::Coder;
+use crate::control::{Control, Result, check};
 use crate::items::Items;
 use crate::kernel::panel::{bias_i8, num_panels, pack_i8};
 use crate::kernel::topk::TopK;
@@ -95,15 +96,29 @@ impl Lists {
 
     /// Scans `routes` (`nprobe` lists for each query, nearest first) and keeps the best of each query in `top`. Home lists
     /// first: they bring the thresholds up, so that little of the rest has to be inserted.
-    pub fn scan(&self, codes: &[u8], routes: &[u32], nprobe: usize, best: &mut impl Best) {
+    pub fn scan(
+        &self,
+        codes: &[u8],
+        routes: &[u32],
+        nprobe: usize,
+        best: &mut impl Best,
+        control: &dyn Control,
+    ) -> Result<()> {
         let home = routes.chunks_exact(nprobe).enumerate().map(|(q, r)| (r[0], q as u32));
-        self.scan_pairs(codes, home, best);
-        let rest = routes.chunks_exact(nprobe).enumerate().flat_map(|(q, r)| r[1..].iter().map(move |&l| (l, q as u32)));
-        self.scan_pairs(codes, rest, best);
+        self.scan_pairs(codes, home, best, control)?;
+        let rest =
+            routes.chunks_exact(nprobe).enumerate().flat_map(|(q, r)| r[1..].iter().map(move |&l| (l, q as u32)));
+        self.scan_pairs(codes, rest, best, control)
     }
 
     /// Scans (list, query) pairs, all queries of a list at once.
-    fn scan_pairs(&self, codes: &[u8], pairs: impl Iterator<Item = (u32, u32)> + Clone, best: &mut impl Best) {
+    fn scan_pairs(
+        &self,
+        codes: &[u8],
+        pairs: impl Iterator<Item = (u32, u32)> + Clone,
+        best: &mut impl Best,
+        control: &dyn Control,
+    ) -> Result<()> {
         let mut starts = vec![0u32; self.len() + 1];
         let wanted = |pair: &(u32, u32)| pair.0 != NO_LIST;
         for (list, _) in pairs.clone().filter(wanted) {
@@ -120,6 +135,9 @@ impl Lists {
         }
         let mut pointers: Vec<*const u8> = Vec::new();
         for list in 0..self.len() {
+            if list % 64 == 0 {
+                check(control)?;
+            }
             // So many at a time stay in the first-level cache beside a panel.
             for queries in queries[starts[list] as usize..starts[list + 1] as usize].chunks(128) {
                 pointers.clear();
@@ -134,6 +152,7 @@ impl Lists {
                 });
             }
         }
+        Ok(())
     }
 
     fn each_panel(&self, list: usize, mut each: impl FnMut(Panel<i8, i32>)) {
@@ -177,14 +196,14 @@ impl FlatCodes {
 
     /// The nearest code of each query.
     pub fn nearest(&self, queries: &[u8], out: &mut [u32]) {
-        self.0.scan(queries, &vec![0; out.len()], 1, &mut Nearest::new(out));
+        self.0.scan(queries, &vec![0; out.len()], 1, &mut Nearest::new(out), &()).expect("nobody cancels");
     }
 
     /// The `count` nearest codes of each query, nearest first.
     pub fn several(&self, queries: &[u8], count: usize, out: &mut Vec<u32>) {
         let n = queries.len() / self.0.dim;
         let mut top = TopK::new(Level::current(), n, count, MIN_KEY_I8);
-        self.0.scan(queries, &vec![0; n], 1, &mut top);
+        self.0.scan(queries, &vec![0; n], 1, &mut top, &()).expect("nobody cancels");
         for q in 0..n {
             out.extend(top.of(q).map(|(_, row)| row).chain(std::iter::repeat(NO_LIST)).take(count));
         }

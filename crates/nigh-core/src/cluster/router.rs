@@ -5,6 +5,7 @@ use super::coder::Coder;
 use super::kmeans::{Centroids, nearest_of, small};
 use super::lists::{FlatCodes, Lists, NO_LIST, Nearest, order_by_list};
 use super::rng::Rng;
+use crate::control::{Control, Result};
 use crate::kernel::topk::TopK;
 use crate::kernel::{Level, MIN_KEY_I8};
 
@@ -41,13 +42,16 @@ impl Router {
     pub fn nearest(&self, codes: &[u8], out: &mut [u32]) {
         let table = &self.items;
         let coarse = table.coarse_routes(codes, 1);
-        table.lists.scan(codes, &coarse, coarse.len() / out.len().max(1), &mut Nearest::new(out));
+        table
+            .lists
+            .scan(codes, &coarse, coarse.len() / out.len().max(1), &mut Nearest::new(out), &())
+            .expect("nobody cancels");
         out.iter_mut().for_each(|position| *position = table.centroid[*position as usize]);
     }
 
     /// The `nprobe` nearest lists of each query code, nearest first (`NO_LIST` where there are fewer).
-    pub fn route(&self, codes: &[u8], nprobe: usize, routes: &mut Vec<u32>) {
-        self.queries.as_ref().unwrap_or(&self.items).route(codes, nprobe, routes);
+    pub fn route(&self, codes: &[u8], nprobe: usize, routes: &mut Vec<u32>, control: &dyn Control) -> Result<()> {
+        self.queries.as_ref().unwrap_or(&self.items).route(codes, nprobe, routes, control)
     }
 }
 
@@ -63,10 +67,15 @@ impl Table {
         let coarse = small(&centroids.codes, dim, num_coarse, &mut Rng::new(seed ^ 0xc0a5e));
         let home = nearest_of(&centroids.codes, &coarse);
         let (order, offsets) = order_by_list(&home, coarse.len());
-        let codes: Vec<u8> =
-            order.iter().flat_map(|&c| &centroids.codes[c as usize * dim..][..dim]).copied().collect();
+        let codes: Vec<u8> = order.iter().flat_map(|&c| &centroids.codes[c as usize * dim..][..dim]).copied().collect();
         let lists = Lists::of_codes(&codes, dim, offsets, true);
-        Table { dim, coarse: Some(FlatCodes::new(coarse.rows(), dim)), num_coarse: coarse.len(), lists, centroid: order }
+        Table {
+            dim,
+            coarse: Some(FlatCodes::new(coarse.rows(), dim)),
+            num_coarse: coarse.len(),
+            lists,
+            centroid: order,
+        }
     }
 
     /// The coarse lists whose centroids are looked at, the same number for each code.
@@ -81,14 +90,15 @@ impl Table {
         coarse
     }
 
-    fn route(&self, codes: &[u8], nprobe: usize, routes: &mut Vec<u32>) {
+    fn route(&self, codes: &[u8], nprobe: usize, routes: &mut Vec<u32>, control: &dyn Control) -> Result<()> {
         let n = codes.len() / self.dim;
         let coarse = self.coarse_routes(codes, nprobe);
         let mut top = TopK::new(Level::current(), n, nprobe, MIN_KEY_I8);
-        self.lists.scan(codes, &coarse, coarse.len() / n.max(1), &mut top);
+        self.lists.scan(codes, &coarse, coarse.len() / n.max(1), &mut top, control)?;
         for q in 0..n {
             let lists = top.of(q).map(|(_, position)| self.centroid[position as usize]);
             routes.extend(lists.chain(std::iter::repeat(NO_LIST)).take(nprobe));
         }
+        Ok(())
     }
 }

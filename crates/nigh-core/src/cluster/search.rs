@@ -55,11 +55,9 @@ impl Clusters {
                 let mut codes = vec![0u8; range.len() * dim];
                 self.coder.code_askers(items, &askers, range.clone(), &mut codes);
                 let mut routes = Vec::with_capacity(range.len() * nprobe);
-                self.router.route(&codes, nprobe, &mut routes);
-                check(control)?;
+                self.router.route(&codes, nprobe, &mut routes, control)?;
                 let mut top = TopK::new(Level::current(), range.len(), rescore, MIN_KEY_I8);
-                self.lists.scan(&codes, &routes, nprobe, &mut top);
-                check(control)?;
+                self.lists.scan(&codes, &routes, nprobe, &mut top, control)?;
                 let mut rescorer = Rescorer::default();
                 let mut candidates: Vec<(i32, u32)> = Vec::new();
                 for asker in range.clone() {

@@ -3,7 +3,9 @@
 
 mod bound;
 mod pack;
+mod reduce;
 mod reservoir;
+mod rows;
 mod scan;
 
 use crate::control::{Control, Result, check};
@@ -13,6 +15,7 @@ use crate::parallel::with_threads;
 use crate::queries::{Askers, Output, Queries};
 use crate::rescore::Rescorer;
 use rayon::prelude::*;
+use rows::Rows;
 use scan::Scan;
 
 /// What the scan computes with. The answers are the same, bit for bit.
@@ -44,18 +47,14 @@ pub fn exact_search(
     let output = Output::new(&mut neighbors);
     with_threads(threads, || {
         let job = Job { items, askers: &askers, k, max_distance, output: &output, control };
-        let all: Vec<u32> = (0..askers.len() as u32).collect();
-        let mut left = all;
-        if precision == Precision::Int8 && items.num_distinct() > scan::FEW_ITEMS {
-            let scan = Scan::int8(items, askers.wanted(k));
-            // A probe decides for all: where it keeps too much, f32 is faster.
-            let probe: Vec<u32> = left.iter().copied().step_by((left.len() / 48).max(1)).collect();
-            if left.len() <= probe.len() || scan.is_worth_it(&job, &probe, control)? {
+        let mut left: Vec<u32> = (0..askers.len() as u32).collect();
+        if items.num_distinct() > scan::FEW_ITEMS {
+            for scan in job.scans(&left, precision)? {
                 left = job.run(&scan, &left, threads)?;
             }
-        }
-        if !left.is_empty() && items.num_distinct() > scan::FEW_ITEMS {
-            left = job.run(&Scan::f32(items, askers.wanted(k)), &left, threads)?;
+            if precision == Precision::Int8 && !left.is_empty() {
+                left = job.run(&Scan::new(Rows::full(items), Precision::F32, job.wanted()), &left, threads)?;
+            }
         }
         job.run_direct(&left)
     })?;
@@ -71,7 +70,57 @@ struct Job<'a> {
     control: &'a dyn Control,
 }
 
-impl Job<'_> {
+/// Queries that are tried on a scan before it gets the rest.
+const PROBE: usize = 48;
+
+impl<'a> Job<'a> {
+    fn wanted(&self) -> usize {
+        self.askers.wanted(self.k)
+    }
+
+    /// The scans to run one after the other, each on what the one before gave up: the one that is cheapest for a few of the
+    /// askers. Costs are counted in multiply-adds, so the same input gives the same choice.
+    fn scans(&self, askers: &[u32], precision: Precision) -> Result<Vec<Scan<'a>>> {
+        let dim = self.items.dim;
+        let probe: Vec<u32> = askers.iter().copied().step_by((askers.len() / PROBE).max(1)).take(PROBE).collect();
+        let full = |precision| Scan::new(Rows::full(self.items), precision, self.wanted());
+        // Reduced rows have a multiple of 4 dimensions: for int8 that is a word. int8 scans leave less to gain.
+        let (queries_per_dim, eighths) = match precision {
+            Precision::F32 => (16, [3, 4].as_slice()),
+            Precision::Int8 => (128, [4].as_slice()),
+        };
+        for eighths in eighths {
+            let reduced = dim * eighths / 32 * 4;
+            if reduced < 8 || askers.len() < queries_per_dim * dim {
+                continue;
+            }
+            let scan = Scan::new(Rows::reduced(self.items, reduced), precision, self.wanted());
+            if self.cost(&scan, &probe, precision)? < 0.75 * (dim * self.items.num_distinct()) as f64 {
+                return Ok(vec![scan, full(precision)]);
+            }
+        }
+        if precision == Precision::F32 || askers.len() <= PROBE {
+            return Ok(vec![full(precision)]);
+        }
+        // Four times as fast as f32, where it can exclude most.
+        let scan = full(precision);
+        let worth_it = self.cost(&scan, &probe, precision)? < 3.0 * (dim * self.items.num_distinct()) as f64;
+        Ok(if worth_it { vec![scan] } else { vec![full(Precision::F32)] })
+    }
+
+    /// What a query costs a scan on average, in multiply-adds of that scan: its pass, the random reads of true distances (some 60
+    /// ns each), and the candidates, each of which stands for some ten rows that were kept on the way (some 500 ns).
+    fn cost(&self, scan: &Scan, probe: &[u32], precision: Precision) -> Result<f64> {
+        let found = scan.candidates(self, probe)?;
+        let n = self.items.num_distinct();
+        let (read, candidate) = match precision {
+            Precision::F32 => (6_000, 50_000),
+            Precision::Int8 => (20_000, 160_000),
+        };
+        let extra = candidate * found.num_candidates() + read * (found.looked_up + n * found.num_given_up());
+        Ok((scan.dim() * n) as f64 + extra as f64 / probe.len() as f64)
+    }
+
     /// Answers `askers` block by block; returns those that the scan could not (too many candidates within its error).
     fn run(&self, scan: &Scan, askers: &[u32], threads: usize) -> Result<Vec<u32>> {
         let block = scan.block_len().min(askers.len().div_ceil(threads)).max(1);
@@ -86,7 +135,10 @@ impl Job<'_> {
                         check(self.control)?;
                     }
                     match found.of(slot) {
-                        Some(candidates) => self.finish(&mut rescorer, asker, &candidates),
+                        Some(candidates) => {
+                            let least_key = |distance| found.least_key(slot, distance);
+                            self.finish(&mut rescorer, asker, candidates, least_key)
+                        }
                         None => left.push(asker),
                     }
                 }
@@ -102,17 +154,17 @@ impl Job<'_> {
         let every: Vec<(i32, u32)> = (0..self.items.num_distinct() as u32).map(|p| (0, p)).collect();
         askers.par_iter().try_for_each_init(Rescorer::default, |rescorer, &asker| {
             check(self.control)?;
-            self.finish(rescorer, asker, &every);
+            self.finish(rescorer, asker, &every, |_| i32::MIN);
             self.control.advance(1);
             Ok(())
         })
     }
 
-    fn finish(&self, rescorer: &mut Rescorer, asker: u32, candidates: &[(i32, u32)]) {
+    fn finish(&self, rescorer: &mut Rescorer, asker: u32, candidates: &[(i32, u32)], least_key: impl Fn(f32) -> i32) {
         // SAFETY: each asker is in one block of one call.
         unsafe {
             let (items, askers, asker) = (self.items, self.askers, asker as usize);
-            rescorer.finish(items, askers, asker, candidates, |_| i32::MIN, self.max_distance, self.k, self.output)
+            rescorer.finish(items, askers, asker, candidates, least_key, self.max_distance, self.k, self.output)
         }
     }
 }

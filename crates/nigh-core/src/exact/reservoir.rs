@@ -1,9 +1,9 @@
-//! What a scan keeps of each query: everything that the k-th best score seen so far cannot exclude.
+//! What a scan keeps of each query: everything that the k best true distances seen so far cannot exclude.
 
 use super::bound::Bound;
-use crate::kernel::{PANEL, Sink, key_of, score_of};
+use crate::kernel::{MIN_KEY_F32, MIN_KEY_I8, PANEL, Sink, key_of};
 
-/// Score of a key and back, rounded towards keeping more.
+/// What a scan's keys are.
 #[derive(Clone, Copy)]
 pub(super) enum Keys {
     F32,
@@ -11,44 +11,44 @@ pub(super) enum Keys {
 }
 
 impl Keys {
-    fn score(self, key: i32) -> f64 {
-        match self {
-            Keys::F32 => score_of(key) as f64,
-            Keys::Int8 => key as f64,
-        }
-    }
-
-    fn key_below(self, score: f64) -> i32 {
+    /// A key that no score of at least `score` falls below.
+    pub fn below(self, score: f64) -> i32 {
         match self {
             Keys::F32 => key_of((score as f32).next_down().max(f32::MIN)),
-            Keys::Int8 => (score.floor() as i32).max(crate::kernel::MIN_KEY_I8),
+            Keys::Int8 => (score.floor() as i32).max(MIN_KEY_I8),
         }
     }
 
-    pub fn min_key(self) -> i32 {
+    pub fn min(self) -> i32 {
         match self {
-            Keys::F32 => crate::kernel::MIN_KEY_F32,
-            Keys::Int8 => crate::kernel::MIN_KEY_I8,
+            Keys::F32 => MIN_KEY_F32,
+            Keys::Int8 => MIN_KEY_I8,
         }
     }
 }
 
-/// Per-query reservoirs. A reservoir that is full finds its k-th best key, and drops what the bound excludes; one whose
-/// survivors still fill it grows, up to `most`, and is given up beyond.
-pub(super) struct Reservoirs {
+/// Per-query reservoirs. One that is full looks up the true distances of its best few rows; the k-th of them bounds what can
+/// still matter, and the rest is dropped. One whose survivors still fill it grows, up to `most`, and is given up beyond.
+pub(super) struct Reservoirs<'a> {
     k: usize,
     keys: Keys,
     most: usize,
     thresholds: Vec<i32>,
     slots: Vec<Reservoir>,
+    /// The true distance of a slot's query and a row.
+    distance: &'a dyn Fn(usize, u32) -> f32,
+    /// True distances looked up so far.
+    pub looked_up: usize,
 }
 
 struct Reservoir {
-    bound: Bound,
+    bound: Option<Bound>,
     /// (key, row), packed so that larger is nearer.
     kept: Vec<u64>,
+    /// Rows whose true distances are known, and the k smallest distances of them.
+    known: Vec<u32>,
+    nearest: Vec<f32>,
     limit: usize,
-    given_up: bool,
 }
 
 fn pack(key: i32, row: u32) -> u64 {
@@ -59,52 +59,74 @@ fn key_in(packed: u64) -> i32 {
     ((packed >> 32) as u32 ^ 0x8000_0000) as i32
 }
 
-impl Reservoirs {
-    pub fn new(k: usize, keys: Keys, most: usize, bounds: Vec<Option<Bound>>) -> Reservoirs {
+impl<'a> Reservoirs<'a> {
+    /// A slot without a bound keeps nothing and finishes as None.
+    pub fn new(
+        k: usize,
+        keys: Keys,
+        most: usize,
+        bounds: Vec<Option<Bound>>,
+        distance: &'a dyn Fn(usize, u32) -> f32,
+    ) -> Reservoirs<'a> {
         let limit = (4 * k).max(64);
-        let most = most.max(limit);
-        let nothing = Bound::Product { score_error: 0.0, tie: 0.0 };
-        let slots = bounds.iter().map(|bound| Reservoir {
-            bound: bound.unwrap_or(nothing),
-            kept: Vec::with_capacity(limit + PANEL),
-            limit,
-            given_up: bound.is_none(),
-        });
-        let slots: Vec<Reservoir> = slots.collect();
-        let thresholds = slots.iter().map(|s| if s.given_up { i32::MAX } else { keys.min_key() }).collect();
-        Reservoirs { k, keys, most, thresholds, slots }
+        let slots: Vec<Reservoir> = bounds
+            .into_iter()
+            .map(|bound| Reservoir {
+                bound,
+                kept: Vec::with_capacity(limit + PANEL),
+                known: Vec::new(),
+                nearest: Vec::new(),
+                limit,
+            })
+            .collect();
+        let thresholds = slots.iter().map(|s| if s.bound.is_some() { keys.min() } else { i32::MAX }).collect();
+        Reservoirs { k, keys, most: most.max(limit), thresholds, slots, distance, looked_up: 0 }
     }
 
     fn prune(&mut self, slot: usize) {
-        let Reservoir { bound, kept, limit, given_up } = &mut self.slots[slot];
+        let Reservoir { bound: Some(bound), kept, known, nearest, limit } = &mut self.slots[slot] else { return };
         if kept.len() < self.k {
             return;
         }
-        let at = self.k - 1;
-        let (_, &mut kth, _) = kept.select_nth_unstable_by(at, |a, b| b.cmp(a));
-        let threshold = self.keys.key_below(bound.relax(self.keys.score(key_in(kth))));
+        // The best by score are the likeliest to be nearest.
+        let best = (self.k + self.k / 2 + 4).min(kept.len());
+        if best < kept.len() {
+            kept.select_nth_unstable_by(best - 1, |a, b| b.cmp(a));
+        }
+        for &candidate in &kept[..best] {
+            let row = candidate as u32;
+            if !known.contains(&row) {
+                known.push(row);
+                nearest.push((self.distance)(slot, row));
+                self.looked_up += 1;
+            }
+        }
+        nearest.sort_unstable_by(f32::total_cmp);
+        nearest.truncate(self.k);
+        let threshold = self.keys.below(bound.least_score(nearest[self.k - 1]));
         self.thresholds[slot] = self.thresholds[slot].max(threshold);
         let floor = pack(self.thresholds[slot], 0);
         kept.retain(|&c| c >= floor);
-        if kept.len() * 2 > *limit {
-            *limit = kept.len() * 4;
+        if kept.len() * 4 > *limit * 3 {
+            *limit = kept.len() * 2;
             if kept.len() > self.most {
-                *given_up = true;
-                kept.clear();
+                self.slots[slot].bound = None;
+                self.slots[slot].kept = Vec::new();
                 self.thresholds[slot] = i32::MAX;
             }
         }
     }
 
-    /// The candidates of a slot (key and row), or None if they were too many.
+    /// The candidates of a slot (key and row, best first), or None if they were too many.
     pub fn finish(&mut self, slot: usize) -> Option<Vec<(i32, u32)>> {
         self.prune(slot);
-        let kept = &self.slots[slot];
-        (!kept.given_up).then(|| kept.kept.iter().map(|&c| (key_in(c), c as u32)).collect())
+        let Reservoir { bound: Some(_), kept, .. } = &mut self.slots[slot] else { return None };
+        kept.sort_unstable_by(|a, b| b.cmp(a));
+        Some(kept.iter().map(|&c| (key_in(c), c as u32)).collect())
     }
 }
 
-impl Sink for Reservoirs {
+impl Sink for Reservoirs<'_> {
     #[inline(always)]
     fn threshold(&self, slot: usize) -> i32 {
         self.thresholds[slot]
@@ -114,7 +136,7 @@ impl Sink for Reservoirs {
     fn push(&mut self, slot: usize, first_row: u32, keys: &[i32; PANEL], mut mask: u64) {
         let reservoir = &mut self.slots[slot];
         // One that was given up has the threshold i32::MAX, which a score can still reach.
-        if reservoir.given_up {
+        if reservoir.bound.is_none() {
             return;
         }
         while mask != 0 {

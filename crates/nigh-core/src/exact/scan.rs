@@ -1,14 +1,15 @@
 //! One pass of all items over a block of queries.
 
 use super::Job;
+use super::Precision;
 use super::bound::Bound;
-use super::pack::{CodedItems, FloatPanel, code_items, largest_norm};
+use super::pack::{CodedRows, FloatPanel, code_rows};
 use super::reservoir::{Keys, Reservoirs};
-use crate::control::{Control, Result, check};
-use crate::items::Items;
+use super::rows::{Asking, Rows};
+use crate::control::{Result, check};
 use crate::kernel::panel::num_panels;
 use crate::kernel::{Level, PANEL, scan_f32, scan_i8};
-use crate::metric::{Metric, squared_norm};
+use crate::metric::{distance, dot, squared_norm};
 use crate::space::encode;
 
 /// Up to so many distinct items every query is compared with all of them directly.
@@ -18,123 +19,143 @@ pub(super) const FEW_ITEMS: usize = 64;
 const BLOCK_BYTES: usize = 512 << 10;
 
 pub(super) struct Scan<'a> {
-    items: &'a Items,
+    rows: Rows<'a>,
+    /// Neighbors wanted of each asker.
     k: usize,
-    kind: Kind,
+    codes: Option<CodedRows>,
     zero: Option<usize>,
-}
-
-enum Kind {
-    F32 { largest: f64 },
-    Int8(CodedItems),
 }
 
 /// Candidates of a block, by slot.
 pub(super) struct Found {
     candidates: Vec<Option<Vec<(i32, u32)>>>,
+    bounds: Vec<Option<Bound>>,
+    keys: Keys,
+    /// True distances looked up on the way.
+    pub looked_up: usize,
 }
 
 impl Found {
     pub fn of(&self, slot: usize) -> Option<&Vec<(i32, u32)>> {
         self.candidates[slot].as_ref()
     }
+
+    /// The least key of a candidate that may be within `distance`.
+    pub fn least_key(&self, slot: usize, distance: f32) -> i32 {
+        self.bounds[slot].map_or(i32::MIN, |bound| self.keys.below(bound.least_score(distance)))
+    }
+
+    pub fn num_given_up(&self) -> usize {
+        self.candidates.iter().filter(|c| c.is_none()).count()
+    }
+
+    pub fn num_candidates(&self) -> usize {
+        self.candidates.iter().flatten().map(Vec::len).sum()
+    }
 }
 
 impl<'a> Scan<'a> {
-    pub fn f32(items: &'a Items, k: usize) -> Scan<'a> {
-        Scan { items, k, kind: Kind::F32 { largest: largest_norm(items) }, zero: items.zero_position() }
+    pub fn new(rows: Rows<'a>, precision: Precision, k: usize) -> Scan<'a> {
+        let codes = (precision == Precision::Int8).then(|| code_rows(&rows));
+        let zero = rows.items.zero_position();
+        Scan { rows, k, codes, zero }
     }
 
-    pub fn int8(items: &'a Items, k: usize) -> Scan<'a> {
-        Scan { items, k, kind: Kind::Int8(code_items(items)), zero: items.zero_position() }
+    pub fn dim(&self) -> usize {
+        self.rows.dim()
     }
 
     /// Queries in a block.
     pub fn block_len(&self) -> usize {
-        (BLOCK_BYTES / (4 * self.items.dim)).clamp(128, 1024)
+        (BLOCK_BYTES / (4 * self.rows.dim())).clamp(128, 1024)
     }
 
     /// Candidates that one query may keep before it is given up.
     fn most_kept(&self) -> usize {
-        (self.items.num_distinct() / 32).clamp(1024, 65_536)
-    }
-
-    /// Whether int8 keeps little enough of these queries' items to beat f32.
-    pub fn is_worth_it(&self, job: &Job, probe: &[u32], control: &dyn Control) -> Result<bool> {
-        check(control)?;
-        let found = self.candidates(job, probe)?;
-        let enough = self.items.num_distinct() / 256 + 4 * self.k;
-        let good = found.candidates.iter().flatten().filter(|c| c.len() <= enough).count();
-        Ok(good * 10 >= probe.len() * 9)
+        (self.rows.items.num_distinct() / 32).clamp(1024, 65_536)
     }
 
     /// For each asker of the block the items that may be among its k nearest.
     pub fn candidates(&self, job: &Job, block: &[u32]) -> Result<Found> {
-        let (mut reservoirs, zero_askers) = match &self.kind {
-            Kind::F32 { largest } => self.scan_floats(job, block, *largest)?,
-            Kind::Int8(coded) => self.scan_codes(job, block, coded)?,
+        let (items, askers) = (self.rows.items, job.askers);
+        let true_distance = |slot: usize, row: u32| {
+            let (asker, row) = (block[slot] as usize, row as usize);
+            distance(items.metric, askers.vector(asker), items.vector(row), askers.norm2(asker), items.norm2(row))
+        };
+        let (keys, bounds, mut reservoirs, asking) = match &self.codes {
+            None => self.scan_floats(job, block, &true_distance)?,
+            Some(codes) => self.scan_codes(job, block, codes, &true_distance)?,
         };
         let candidates = (0..block.len()).map(|slot| {
-            if zero_askers[slot] {
+            if asking[slot].zero {
                 // At distance 1 from everything: the first rows.
-                let first = self.k.min(self.items.num_distinct());
-                return Some((0..first).map(|d| (0, self.items.position_of_distinct(d) as u32)).collect());
+                let first = self.k.min(items.num_distinct());
+                return Some((0..first).map(|d| (i32::MAX, items.position_of_distinct(d) as u32)).collect());
             }
             let mut found = reservoirs.finish(slot)?;
             found.extend(self.zero.map(|z| (i32::MAX, z as u32)));
             Some(found)
         });
-        Ok(Found { candidates: candidates.collect() })
+        let candidates = candidates.collect();
+        Ok(Found { candidates, bounds, keys, looked_up: reservoirs.looked_up })
     }
 
-    fn scan_floats(&self, job: &Job, block: &[u32], largest: f64) -> Result<(Reservoirs, Vec<bool>)> {
-        let (items, dim, space) = (self.items, self.items.dim, &self.items.space);
+    #[allow(clippy::type_complexity)]
+    fn scan_floats<'d>(
+        &self,
+        job: &Job,
+        block: &[u32],
+        distance: &'d dyn Fn(usize, u32) -> f32,
+    ) -> Result<(Keys, Vec<Option<Bound>>, Reservoirs<'d>, Vec<Asking>)> {
+        let dim = self.rows.dim();
         let mut vectors = vec![0f32; block.len() * dim];
-        let (mut bounds, mut zeros) = (Vec::new(), Vec::new());
+        let (mut bounds, mut all_asking) = (Vec::new(), Vec::new());
         for (&asker, y) in block.iter().zip(vectors.chunks_exact_mut(dim)) {
-            let norm2 = job.askers.norm2(asker as usize);
-            zeros.push(space.metric == Metric::Cosine && norm2 == 0.0);
-            space.prepare(job.askers.vector(asker as usize), norm2, y);
-            let prepared = squared_norm(y).sqrt();
-            y.iter_mut().zip(&space.mean).for_each(|(y, m)| *y -= m);
-            let (q, scale) = (squared_norm(y).sqrt(), space.scale as f64);
-            let usable = q.is_finite() && q < 1e15 && self.distances_are_finite(q, largest);
-            if !usable {
+            let asking = self.rows.query(job.askers, asker as usize, y);
+            self.rows.centre(y);
+            let bound = Bound::f32(&self.rows, &asking, squared_norm(y).sqrt());
+            if bound.is_none() {
                 y.fill(0.0);
             }
-            bounds.push(usable.then(|| Bound::f32(space, q, largest, prepared, scale * scale)));
+            bounds.push(bound);
+            all_asking.push(asking);
         }
-        let mut reservoirs = Reservoirs::new(self.k, Keys::F32, self.most_kept(), bounds);
+        let mut reservoirs = Reservoirs::new(self.k, Keys::F32, self.most_kept(), bounds.clone(), distance);
         let pointers: Vec<*const f32> = vectors.chunks_exact(dim).map(|q| q.as_ptr()).collect();
         let mut packed = FloatPanel::new(dim);
-        for p in 0..num_panels(items.num_distinct()) {
+        for p in 0..num_panels(self.rows.items.num_distinct()) {
             if p % 64 == 0 {
                 check(job.control)?;
             }
-            let panel = packed.pack(items, p * PANEL);
+            let panel = packed.pack(&self.rows, p * PANEL);
             // SAFETY: each pointer is to a row of `vectors`.
             unsafe { scan_f32(Level::current(), &pointers, panel, dim, &mut reservoirs) };
         }
-        Ok((reservoirs, zeros))
+        Ok((Keys::F32, bounds, reservoirs, all_asking))
     }
 
-    fn scan_codes(&self, job: &Job, block: &[u32], coded: &CodedItems) -> Result<(Reservoirs, Vec<bool>)> {
-        let (items, space) = (self.items, &self.items.space);
-        let code_dim = space.code_dim();
+    #[allow(clippy::type_complexity)]
+    fn scan_codes<'d>(
+        &self,
+        job: &Job,
+        block: &[u32],
+        coded: &CodedRows,
+        distance: &'d dyn Fn(usize, u32) -> f32,
+    ) -> Result<(Keys, Vec<Option<Bound>>, Reservoirs<'d>, Vec<Asking>)> {
+        let code_dim = self.rows.code_dim();
         let mut codes = vec![0i8; block.len() * code_dim];
-        let mut y = vec![0f32; items.dim];
-        let (mut bounds, mut zeros) = (Vec::new(), Vec::new());
+        let mut y = vec![0f32; self.rows.dim()];
+        let (mut bounds, mut all_asking) = (Vec::new(), Vec::new());
         for (&asker, codes) in block.iter().zip(codes.chunks_exact_mut(code_dim)) {
-            let norm2 = job.askers.norm2(asker as usize);
-            zeros.push(space.metric == Metric::Cosine && norm2 == 0.0);
-            space.prepare(job.askers.vector(asker as usize), norm2, &mut y);
-            bounds.push(self.bound_of_codes(&y, codes, coded));
+            let asking = self.rows.query(job.askers, asker as usize, &mut y);
+            bounds.push(self.bound_of_codes(&y, &asking, codes, coded));
+            all_asking.push(asking);
         }
         // The kernels take unsigned queries.
         let offset: Vec<u8> = codes.iter().map(|&c| c as u8 ^ 0x80).collect();
-        let mut reservoirs = Reservoirs::new(self.k, Keys::Int8, self.most_kept(), bounds);
+        let mut reservoirs = Reservoirs::new(self.k, Keys::Int8, self.most_kept(), bounds.clone(), distance);
         let pointers: Vec<*const u8> = offset.chunks_exact(code_dim).map(|q| q.as_ptr()).collect();
-        let n = items.num_distinct();
+        let n = self.rows.items.num_distinct();
         for p in 0..num_panels(n) {
             if p % 256 == 0 {
                 check(job.control)?;
@@ -143,51 +164,27 @@ impl<'a> Scan<'a> {
             // SAFETY: each pointer is to a row of `offset`.
             unsafe { scan_i8(Level::current(), &pointers, panel, code_dim, &mut reservoirs) };
         }
-        Ok((reservoirs, zeros))
+        Ok((Keys::Int8, bounds, reservoirs, all_asking))
     }
 
-    /// Whether no distance between a query of norm `q` and an item of norm `x` (in the scan's space) overflows f32: overflowed
-    /// distances are all ties, which no bound sees.
-    fn distances_are_finite(&self, q: f64, x: f64) -> bool {
-        let scale = self.items.space.scale as f64;
-        match self.items.metric {
-            Metric::L2 => (q + x) / scale < f32::MAX as f64,
-            Metric::Dot => q * x / (scale * scale) < f32::MAX as f64,
-            Metric::Cosine => true,
-        }
-    }
-
-    fn center_norm(&self) -> f64 {
-        squared_norm(&self.items.space.full.center).sqrt()
-    }
-
-    /// Codes a prepared query; None where it cannot be (out of all proportion to the items).
-    fn bound_of_codes(&self, y: &[f32], codes: &mut [i8], coded: &CodedItems) -> Option<Bound> {
-        let space = &self.items.space;
-        let prepared = squared_norm(y).sqrt();
-        if !prepared.is_finite() {
+    /// Codes a query; None where it cannot be (out of all proportion to the items).
+    fn bound_of_codes(&self, y: &[f32], asking: &Asking, codes: &mut [i8], coded: &CodedRows) -> Option<Bound> {
+        if !asking.prepared.is_finite() {
             return None;
         }
-        let step = space.full.step as f64;
+        let quantizer = &self.rows.quantizer;
         let norm2 = |codes: &[i8]| codes.iter().map(|&c| c as i64 * c as i64).sum::<i64>() as f64;
-        if space.metric != Metric::Dot {
-            let lost = encode(y, &space.full.center, space.full.step, codes) as f64;
-            // Rounding of the centred numbers, and of unit vectors.
-            let raw = norm2(codes).sqrt() * step + lost + coded.norm + if space.metric == Metric::Cosine { 2.0 } else { 0.0 };
-            let q = norm2(codes).sqrt() * step + lost;
-            let usable = lost.is_finite() && self.distances_are_finite(q, coded.norm);
-            return usable.then(|| Bound::int8_distance(step, norm2(codes), lost, coded.lost, raw));
+        if !self.rows.is_dot() {
+            let lost = encode(y, &quantizer.center, quantizer.step, codes) as f64;
+            return Bound::int8_distance(&self.rows, asking, norm2(codes), lost, coded.lost);
         }
         // A query of inner products is not centred and has a step of its own.
         let largest = y.iter().fold(0f32, |m, x| m.max(x.abs()));
         let own = if largest > 0.0 { largest / 127.0 } else { 1.0 };
-        if own < f32::MIN_POSITIVE || !self.distances_are_finite(prepared, coded.norm + self.center_norm()) {
-            return None;
-        }
         let lost = encode(y, &vec![0.0; y.len()], own, codes) as f64;
-        let coded_q = norm2(codes).sqrt() * own as f64;
-        let scale = space.scale as f64;
-        let raw = prepared * (coded.norm + 1.0);
-        Some(Bound::int8_product(step * own as f64, coded_q, lost, coded.norm, coded.lost, raw, scale * scale))
+        let coded_norm = norm2(codes).sqrt() * own as f64;
+        let offset = dot(y, &quantizer.center);
+        let (own, centered) = (own as f64, coded.norm);
+        Bound::int8_product(&self.rows, asking, own, coded_norm, lost, centered, coded.lost, offset)
     }
 }

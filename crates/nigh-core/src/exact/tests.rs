@@ -61,7 +61,9 @@ fn table(kind: u8, n: usize, dim: usize, rng: &mut Rng) -> Vec<f32> {
             v
         }
         // A few far outliers.
-        5 => (0..n * dim).map(|_| if rng.next() % 97 == 0 { 1e4 * rng.normal() } else { rng.normal() }).collect(),
+        5 => (0..n * dim)
+            .map(|_| if rng.next().is_multiple_of(97) { 1e4 * rng.normal() } else { rng.normal() })
+            .collect(),
         // Near the largest float.
         _ => (0..n * dim).map(|_| 1e37 * rng.normal()).collect(),
     };
@@ -79,18 +81,11 @@ fn table(kind: u8, n: usize, dim: usize, rng: &mut Rng) -> Vec<f32> {
 fn check_all(kind: u8, n: usize, dim: usize, k: usize, metric: Metric, seed: u64, threads: usize) {
     let mut rng = Rng(seed);
     let vectors = table(kind, n, dim, &mut rng);
-    let queries = table(if seed % 3 == 0 { 0 } else { kind }, 9, dim, &mut rng);
+    let queries = table(if seed.is_multiple_of(3) { 0 } else { kind }, 9, dim, &mut rng);
     let items = Items::new(vectors.clone(), dim, metric, threads, &()).unwrap();
     for precision in [Precision::F32, Precision::Int8] {
-        let found = exact_search(
-            &items,
-            Queries::Vectors { vectors: &queries, rows: None },
-            k,
-            precision,
-            None,
-            threads,
-            &(),
-        );
+        let found =
+            exact_search(&items, Queries::Vectors { vectors: &queries, rows: None }, k, precision, None, threads, &());
         let found = found.unwrap();
         for q in 0..9 {
             let expected = oracle(&vectors, dim, metric, &queries[q * dim..][..dim], None, k);
@@ -124,6 +119,46 @@ proptest! {
     }
 }
 
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 60, ..ProptestConfig::default() })]
+    /// Every kind of table through reduced rows, which a search would choose for some only.
+    #[test]
+    fn reduced_distances_are_lower_bounds(
+        kind in 0u8..6,
+        metric in prop_oneof![Just(Metric::L2), Just(Metric::Cosine), Just(Metric::Dot)],
+        precision in prop_oneof![Just(Precision::F32), Just(Precision::Int8)],
+        dim in 20usize..60,
+        near_subspace in any::<bool>(),
+        seed in any::<u64>(),
+    ) {
+        let (n, k) = (300, 7);
+        let mut rng = Rng(seed);
+        let mut vectors = table(kind, n, dim, &mut rng);
+        if near_subspace {
+            // What reduced rows are for: the later dimensions repeat the first four, nearly.
+            for row in vectors.chunks_exact_mut(dim) {
+                for i in 4..dim {
+                    row[i] = row[i % 4] + 1e-3 * row[i];
+                }
+            }
+        }
+        let items = Items::new(vectors.clone(), dim, metric, 1, &()).unwrap();
+        let asking = Queries::Items { rows: None, include_self: true };
+        let askers = Askers::new(&items, asking).unwrap();
+        let mut neighbors = Neighbors::new(n, k);
+        let output = Output::new(&mut neighbors);
+        let job = Job { items: &items, askers: &askers, k, max_distance: None, output: &output, control: &() };
+        let all: Vec<u32> = (0..askers.len() as u32).collect();
+        let scan = Scan::new(Rows::reduced(&items, dim / 2 / 4 * 4), precision, k);
+        let left = job.run(&scan, &all, 1).unwrap();
+        job.run_direct(&left).unwrap();
+        for row in 0..n {
+            let expected = oracle(&vectors, dim, metric, &vectors[row * dim..][..dim], None, k);
+            prop_assert_eq!(results(&neighbors, row), expected, "{:?} {:?} kind {} row {}", metric, precision, kind, row);
+        }
+    }
+}
+
 #[test]
 fn wide_rows() {
     check_all(0, 200, 4096, 10, Metric::L2, 1, 2);
@@ -136,7 +171,8 @@ fn near_duplicates_of_large_norm() {
     let vectors = vec![7071.0f32, 7071.0, 7071.001, 7071.0, 7070.0, 7071.0];
     let items = Items::new(vectors, 2, Metric::L2, 1, &()).unwrap();
     let found =
-        exact_search(&items, Queries::Items { rows: None, include_self: false }, 2, Precision::Int8, None, 1, &()).unwrap();
+        exact_search(&items, Queries::Items { rows: None, include_self: false }, 2, Precision::Int8, None, 1, &())
+            .unwrap();
     let true_distance = 7071.001f32 as f64 - 7071.0;
     assert!((found.of(0).1[0] as f64 - true_distance).abs() < 1e-4 * true_distance);
 }
@@ -157,7 +193,8 @@ fn nothing_to_search() {
     assert_eq!(found.unwrap().num_queries(), 0);
     let items = Items::new(vec![], 4, Metric::L2, 1, &()).unwrap();
     let vectors = [1.0, 2.0, 3.0, 4.0];
-    let found = exact_search(&items, Queries::Vectors { vectors: &vectors, rows: None }, 3, Precision::F32, None, 1, &());
+    let found =
+        exact_search(&items, Queries::Vectors { vectors: &vectors, rows: None }, 3, Precision::F32, None, 1, &());
     assert_eq!(found.unwrap().counts, [0]);
 }
 

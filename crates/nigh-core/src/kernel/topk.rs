@@ -127,7 +127,8 @@ fn insert_registers<const B: usize>(state: &mut [i64], keys: &[i32; PANEL], mask
             }
             if part.count_ones() > 4 {
                 let last = _mm512_permutexvar_epi32(_mm512_set1_epi32(15), s[B - 1]);
-                part &= _mm512_cmpge_epi32_mask(_mm512_loadu_si512(keys.as_ptr().add(16 * v as usize) as *const _), last);
+                part &=
+                    _mm512_cmpge_epi32_mask(_mm512_loadu_si512(keys.as_ptr().add(16 * v as usize) as *const _), last);
             }
             while part != 0 {
                 let bit = 16 * v + part.trailing_zeros();

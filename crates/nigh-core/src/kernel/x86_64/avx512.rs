@@ -3,6 +3,7 @@
 
 use super::super::{PANEL, Panel, Sink, score_of};
 use std::arch::x86_64::*;
+use std::mem::MaybeUninit;
 
 /// Calls `$tile` with the query count (1, 2, 4 or 8; a group's missing queries repeat its last) and the number of row
 /// registers as constants.
@@ -97,13 +98,17 @@ unsafe fn tile_f32<const Q: usize, const V: usize, S: Sink>(
             any |= masks[q];
         }
         if any != 0 {
-            let mut keys = [[0i32; PANEL]; Q];
+            let mut keys = [MaybeUninit::<[i32; PANEL]>::uninit(); Q];
             for q in 0..Q {
+                let keys = keys[q].as_mut_ptr() as *mut i32;
+                for v in V..PANEL / 16 {
+                    _mm512_storeu_si512(keys.add(16 * v) as *mut _, _mm512_setzero_si512());
+                }
                 for v in 0..V {
                     // The key of a float: flip the magnitude of negative ones.
                     let bits = _mm512_castps_si512(acc[q][v]);
                     let flip = _mm512_and_si512(_mm512_srai_epi32::<31>(bits), _mm512_set1_epi32(0x7fff_ffff));
-                    _mm512_storeu_si512(keys[q].as_mut_ptr().add(16 * v) as *mut _, _mm512_xor_si512(bits, flip));
+                    _mm512_storeu_si512(keys.add(16 * v) as *mut _, _mm512_xor_si512(bits, flip));
                 }
             }
             push(slot, num_queries, first_row, &keys, &masks, sink);
@@ -155,10 +160,14 @@ unsafe fn tile_i8<const Q: usize, const V: usize, S: Sink>(
             any |= masks[q];
         }
         if any != 0 {
-            let mut keys = [[0i32; PANEL]; Q];
+            let mut keys = [MaybeUninit::<[i32; PANEL]>::uninit(); Q];
             for q in 0..Q {
+                let keys = keys[q].as_mut_ptr() as *mut i32;
+                for v in V..PANEL / 16 {
+                    _mm512_storeu_si512(keys.add(16 * v) as *mut _, _mm512_setzero_si512());
+                }
                 for v in 0..V {
-                    _mm512_storeu_si512(keys[q].as_mut_ptr().add(16 * v) as *mut _, acc[q][v]);
+                    _mm512_storeu_si512(keys.add(16 * v) as *mut _, acc[q][v]);
                 }
             }
             push(slot, num_queries, first_row, &keys, &masks, sink);
@@ -166,18 +175,23 @@ unsafe fn tile_i8<const Q: usize, const V: usize, S: Sink>(
     }
 }
 
+/// All keys are stored before the first is handed on: a call in between would save and restore every accumulator.
+///
+/// # Safety
+/// All keys are written.
 #[inline(always)]
-fn push<const Q: usize, S: Sink>(
+unsafe fn push<const Q: usize, S: Sink>(
     slot: usize,
     num_queries: usize,
     first_row: u32,
-    keys: &[[i32; PANEL]; Q],
+    keys: &[MaybeUninit<[i32; PANEL]>; Q],
     masks: &[u64; Q],
     sink: &mut S,
 ) {
     for q in 0..num_queries.min(Q) {
         if masks[q] != 0 {
-            sink.push(slot + q, first_row, &keys[q], masks[q]);
+            // SAFETY: the caller's.
+            sink.push(slot + q, first_row, unsafe { keys[q].assume_init_ref() }, masks[q]);
         }
     }
 }
