@@ -10,7 +10,7 @@ const run = async (...args) => {
 
 await run('npm ci', stepInstall)
 await run('format and lint: Biome', tool('@biomejs/biome/bin/biome', ['check', '--colors=off', '.']))
-await run('format: rustfmt', cargo(['fmt', '--all', '--check']))
+await run('format: rustfmt', cargo(['fmt', '--all', '--check', '--', '--color', 'never']))
 await run('types: tsc', typescript())
 if (!existsSync(nativePath)) await run('build: the Rust addon', stepNative)
 await run('test: vitest', tool('vitest/vitest.mjs', ['run']))

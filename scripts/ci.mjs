@@ -90,7 +90,7 @@ const install = await steps.run('npm ci', stepInstall)
 await steps.run('Python packages for the interop tests', stepPython)
 if (install.status !== 0) finish()
 
-await steps.run('format: rustfmt', cargo(['fmt', '--all', '--check']))
+await steps.run('format: rustfmt', cargo(['fmt', '--all', '--check', '--', '--color', 'never']))
 await steps.run('format and lint: Biome', tool('@biomejs/biome/bin/biome', ['ci', '--colors=off', '.']))
 const native = await steps.run('build: the Rust addon', stepNative)
 const types = await steps.run('build and types: tsc', typescript())
