@@ -32,25 +32,27 @@ interface KernelSpeed {
 }
 
 const SPEED: Record<CpuLevel, KernelSpeed> = {
-  avx512: { f32: 90, int8: 300 },
-  avx2: { f32: 45, int8: 60 },
-  neon: { f32: 20, int8: 40 },
-  scalar: { f32: 6, int8: 8 },
+  avx512: { f32: 100, int8: 380 },
+  avx2: { f32: 46, int8: 52 },
+  neon: { f32: 20, int8: 20 },
+  scalar: { f32: 11, int8: 3.5 },
 }
 
 /** A distance compared with the k-th best costs as much as so many dimensions. */
-const SELECT_DIMS: Record<Precision, number> = { f32: 16, int8: 48 }
-/** Vectors are padded to whole registers. */
-const PAD_DIMS: Record<Precision, number> = { f32: 16, int8: 64 }
+const SELECT_DIMS: Record<Precision, number> = { f32: 4, int8: 16 }
+/** Codes are padded to whole words. */
+const PAD_DIMS: Record<Precision, number> = { f32: 1, int8: 4 }
 /** Certified int8 rescores this many times k rows a query, one by one from memory. */
 const CERTIFIED_RESCORE = 4
 const RESCORE_SPEED = 1.5
 /** Short tiles and cold lists: a list scan reaches this fraction of a kernel's speed. */
-const LIST_EFFICIENCY = 0.5
+const LIST_EFFICIENCY = 0.7
 /** Queries prefer long lists. */
 const LIST_SKEW = 1.3
-/** Two-level k-means: each row is compared with about this many times sqrt(lists) centroids. */
-const CLUSTER_COMPARISONS = 12
+/** A query or an item is compared with this part of the centroids, and with as many coarse ones as the square root of them. */
+const ROUTED_PART = 0.22
+/** Rows a list is trained on. */
+const TRAINING_ROWS = 48
 /** Reading, encoding and writing, in 1e9 bytes a second. */
 const READ_SPEED = 0.7
 const WRITE_SPEED = 0.3
@@ -82,15 +84,20 @@ export function exactPrecision(shape: JoinShape, k: number, level: CpuLevel): Pr
 /** Seconds of one thread to partition the items. */
 export function clusterSeconds(shape: JoinShape, numLists: number, level: CpuLevel): number {
   const { items } = searched(shape)
-  const comparisons = items * Math.sqrt(numLists) * CLUSTER_COMPARISONS
-  return scanSeconds(comparisons, shape.dim, 'f32', level) + (items * shape.dim * 4) / 1e9
+  // Every item is routed to its list; a sample of items is, twice over, while the lists are trained.
+  const routed = items + 2 * Math.min(items, TRAINING_ROWS * numLists)
+  return routeSeconds(routed, shape.dim, numLists, level) / LIST_EFFICIENCY + (items * shape.dim * 4) / 1e9
+}
+
+function routeSeconds(rows: number, dim: number, numLists: number, level: CpuLevel): number {
+  return scanSeconds(rows * (numLists * ROUTED_PART + Math.sqrt(numLists)), dim, 'int8', level)
 }
 
 /** Seconds of one thread to search the lists. */
 export function clusterSearchSeconds(shape: JoinShape, effort: Effort, level: CpuLevel): number {
   const { dim } = shape
   const { queries, items } = searched(shape)
-  const routing = scanSeconds(queries * effort.numLists, dim, 'f32', level)
+  const routing = routeSeconds(queries, dim, effort.numLists, level) / LIST_EFFICIENCY
   const candidates = Math.min((items / effort.numLists) * effort.nprobe * LIST_SKEW, items)
   const scan = scanSeconds(queries * candidates, dim, 'int8', level) / LIST_EFFICIENCY
   return routing + scan + rescoreSeconds(queries, effort.rescore, dim)

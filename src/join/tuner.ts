@@ -43,6 +43,8 @@ export interface Tuned {
 /** A doubling that gains less than this is a plateau: more lists do not help, more rescoring may. */
 const PLATEAU = 0.002
 const MAX_RESCORE = 16
+/** Standard errors kept in reserve while choosing: 95 % one-sided, so that a sample's luck seldom decides. */
+const CAUTION = 1.645
 /** Of the recall that may be missed, the part that int8 codes may take. */
 const QUANTIZATION_SHARE = 0.2
 /** A validation that fails mostly fails narrowly: effort is raised a little first, then more. */
@@ -61,7 +63,7 @@ export async function tune(task: TuneTask, measure: Measure): Promise<Tuned> {
   const score = async (effort: Effort) => {
     const recalls = await measure(chosen, effort)
     steps.push({ sample: 'choose', nprobe: effort.nprobe, rescore: effort.rescore, recall: mean(recalls) })
-    return mean(recalls) - standardError(recalls)
+    return mean(recalls) - CAUTION * standardError(recalls)
   }
 
   let effort: Effort = { numLists, nprobe: 1, rescore: baseRescore(k) }
