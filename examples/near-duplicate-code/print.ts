@@ -86,7 +86,7 @@ export function printCost({ rows, recall, seconds, peakMemoryBytes, machine }: J
   const parts = (['read', 'cluster', 'tune', 'join', 'write'] as const).map((p) => `${p} ${seconds[p].toFixed(1)}`)
   line('Rows', `${count(rows.items)}; an exact search would compare ${(pairs / 1e9).toFixed(1)} billion pairs`)
   line('Time', `${seconds.total.toFixed(1)} s (${parts.join(', ')}); making the vectors took ${prepared.toFixed(1)} s`)
-  line('Memory', `${count(Math.round(peakMemoryBytes / 2 ** 20))} MB at most`)
+  line('Memory', `${count(Math.round(peakMemoryBytes / 1e6))} MB at most`)
   const exact = recall.low === 1 && recall.high === 1
   const fraction = (x: number) => `${(100 * x).toFixed(1)} %`
   line(
