@@ -204,6 +204,7 @@ impl FlatCodes {
         let n = queries.len() / self.0.dim;
         let mut top = TopK::new(Level::current(), n, count, MIN_KEY_I8);
         self.0.scan(queries, &vec![0; n], 1, &mut top, &()).expect("nobody cancels");
+        top.finish();
         for q in 0..n {
             out.extend(top.of(q).map(|(_, row)| row).chain(std::iter::repeat(NO_LIST)).take(count));
         }

@@ -95,6 +95,7 @@ impl Table {
         let coarse = self.coarse_routes(codes, nprobe);
         let mut top = TopK::new(Level::current(), n, nprobe, MIN_KEY_I8);
         self.lists.scan(codes, &coarse, coarse.len() / n.max(1), &mut top, control)?;
+        top.finish();
         for q in 0..n {
             let lists = top.of(q).map(|(_, position)| self.centroid[position as usize]);
             routes.extend(lists.chain(std::iter::repeat(NO_LIST)).take(nprobe));

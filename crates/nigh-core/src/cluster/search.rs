@@ -58,6 +58,7 @@ impl Clusters {
                 self.router.route(&codes, nprobe, &mut routes, control)?;
                 let mut top = TopK::new(Level::current(), range.len(), rescore, MIN_KEY_I8);
                 self.lists.scan(&codes, &routes, nprobe, &mut top, control)?;
+                top.finish();
                 let mut rescorer = Rescorer::default();
                 let mut candidates: Vec<(i32, u32)> = Vec::new();
                 for asker in range.clone() {

@@ -138,6 +138,7 @@ proptest! {
                 }
                 top.push(1, (b * PANEL) as u32, &block, mask);
             }
+            top.finish();
             let width = top.width();
             let expected: Vec<u32> = expected.iter().take(width).map(|e| e.1).collect();
             let found: Vec<u32> = top.of(1).map(|(_, row)| row).collect();

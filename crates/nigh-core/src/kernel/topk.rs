@@ -3,13 +3,22 @@
 
 use super::{Level, PANEL};
 
-/// Sorted rows of many queries in one allocation. A row and its key are one number, `key << 32 | !row`, larger for better.
-/// `width` is a multiple of 8, so that a query's state is a few whole AVX-512 registers.
+/// The best rows of many queries in one allocation. A row and its key are one number, `key << 32 | !row`, larger for better.
+///
+/// Up to [`NARROW`] rows a query are kept sorted, in a multiple of 8 places, so that a query's state is a few whole AVX-512
+/// registers. More are collected in twice the places, and the better half selected whenever those are full.
 pub(crate) struct TopK {
     width: usize,
+    /// Places a query.
+    stride: usize,
     best: Vec<i64>,
+    /// Places taken, and the threshold, of each query; empty where rows are kept sorted.
+    wide: Vec<(u32, i32)>,
     insert: InsertFn,
 }
+
+/// Most rows that are kept sorted.
+const NARROW: usize = 64;
 
 /// Inserts the rows of `mask` (`first_row + r`, key `keys[r]`) into one query's sorted state.
 type InsertFn = unsafe fn(state: &mut [i64], keys: &[i32; PANEL], mask: u64, first_row: u32);
@@ -22,16 +31,23 @@ fn pack(key: i32, row: u32) -> i64 {
     (key as i64) << 32 | !row as i64
 }
 
+#[inline(always)]
+fn key_in(packed: i64) -> i32 {
+    (packed >> 32) as i32
+}
+
 impl TopK {
     /// Room for `k` rounded up to a multiple of 8 rows a query, all empty.
     pub fn new(level: Level, num_queries: usize, k: usize, min_key: i32) -> TopK {
         let width = k.div_ceil(8) * 8;
         let insert: InsertFn = match level {
             #[cfg(target_arch = "x86_64")]
-            Level::Avx512 if width <= 64 => insert_avx512,
+            Level::Avx512 if width <= NARROW => insert_avx512,
             _ => insert_scalar,
         };
-        TopK { width, best: vec![pack(min_key, NO_ROW); num_queries * width], insert }
+        let (stride, wide) =
+            if width > NARROW { (2 * width, vec![(0, min_key); num_queries]) } else { (width, Vec::new()) };
+        TopK { width, stride, best: vec![pack(min_key, NO_ROW); num_queries * stride], wide, insert }
     }
 
     #[cfg(test)]
@@ -39,35 +55,72 @@ impl TopK {
         self.width
     }
 
-    /// The query's rows with their keys, best first.
+    /// The query's rows with their keys, best first. Only after [`TopK::finish`].
     pub fn of(&self, query: usize) -> impl Iterator<Item = (i32, u32)> {
-        let best = self.best[query * self.width..][..self.width].iter();
-        best.map(|&b| ((b >> 32) as i32, !(b as u32))).take_while(|&(_, row)| row != NO_ROW)
+        let best = self.best[query * self.stride..][..self.width].iter();
+        best.map(|&b| (key_in(b), !(b as u32))).take_while(|&(_, row)| row != NO_ROW)
+    }
+
+    /// Brings every query's rows into order.
+    pub fn finish(&mut self) {
+        for (query, (taken, _)) in self.wide.iter().enumerate() {
+            let state = &mut self.best[query * self.stride..][..*taken as usize];
+            if state.len() > self.width {
+                state.select_nth_unstable_by(self.width - 1, |a, b| b.cmp(a));
+            }
+            let kept = state.len().min(self.width);
+            state[..kept].sort_unstable_by(|a, b| b.cmp(a));
+        }
     }
 
     #[inline(always)]
     pub fn threshold(&self, query: usize) -> i32 {
-        (self.best[query * self.width + self.width - 1] >> 32) as i32
+        match self.wide.get(query) {
+            Some(&(_, threshold)) => threshold,
+            None => key_in(self.best[query * self.stride + self.width - 1]),
+        }
     }
 
     #[inline(always)]
     pub fn push(&mut self, query: usize, first_row: u32, keys: &[i32; PANEL], mask: u64) {
-        let state = &mut self.best[query * self.width..][..self.width];
-        // SAFETY: the function was chosen for a level of this machine and for this width.
-        unsafe { (self.insert)(state, keys, mask, first_row) }
+        let state = &mut self.best[query * self.stride..][..self.stride];
+        match self.wide.get_mut(query) {
+            Some(taken) => collect(state, taken, keys, mask, first_row),
+            // SAFETY: the function was chosen for a level of this machine and for this width.
+            None => unsafe { (self.insert)(state, keys, mask, first_row) },
+        }
     }
 
     /// Asks the processor to bring a query's state near.
     #[inline(always)]
     pub fn prefetch(&self, query: usize) {
         #[cfg(target_arch = "x86_64")]
-        for line in 0..self.width / 8 {
+        for line in 0..self.width.min(NARROW) / 8 {
             use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
             // SAFETY: prefetching has no effect but on caches.
-            unsafe { _mm_prefetch::<_MM_HINT_T0>(self.best.as_ptr().add(query * self.width + 8 * line) as *const i8) };
+            unsafe { _mm_prefetch::<_MM_HINT_T0>(self.best.as_ptr().add(query * self.stride + 8 * line) as *const i8) };
         }
         #[cfg(not(target_arch = "x86_64"))]
         let _ = query;
+    }
+}
+
+/// Adds rows to an unsorted state (`taken`: places taken, and the threshold), and keeps the better half when it is full.
+fn collect(state: &mut [i64], taken: &mut (u32, i32), keys: &[i32; PANEL], mut mask: u64, first_row: u32) {
+    while mask != 0 {
+        let r = mask.trailing_zeros();
+        mask &= mask - 1;
+        let key = keys[r as usize];
+        if key < taken.1 {
+            continue;
+        }
+        state[taken.0 as usize] = pack(key, first_row + r);
+        taken.0 += 1;
+        if taken.0 as usize == state.len() {
+            let width = state.len() / 2;
+            let (_, &mut last, _) = state.select_nth_unstable_by(width - 1, |a, b| b.cmp(a));
+            *taken = (width as u32, key_in(last));
+        }
     }
 }
 
