@@ -50,7 +50,7 @@ const LIST_EFFICIENCY = 0.7
 /** Queries prefer long lists. */
 const LIST_SKEW = 1.3
 /** A query or an item is compared with this part of the centroids, and with as many coarse ones as the square root of them. */
-const ROUTED_PART = 0.22
+const ROUTED_PART = 0.35
 /** Rows a list is trained on. */
 const TRAINING_ROWS = 48
 /** Reading, encoding and writing, in 1e9 bytes a second. */

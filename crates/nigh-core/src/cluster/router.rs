@@ -9,6 +9,9 @@ use crate::control::{Control, Result};
 use crate::kernel::topk::TopK;
 use crate::kernel::{Level, MIN_KEY_I8};
 
+/// The part of the centroids that an item is compared with to find its list. More finds better lists for few.
+const NEAREST_PART: f64 = 0.2;
+
 /// Up to so many centroids are all compared.
 const FEW: usize = 256;
 
@@ -41,7 +44,7 @@ impl Router {
     /// The nearest list of each item code.
     pub fn nearest(&self, codes: &[u8], out: &mut [u32]) {
         let table = &self.items;
-        let coarse = table.coarse_routes(codes, 1);
+        let coarse = table.coarse_routes(codes, NEAREST_PART);
         table
             .lists
             .scan(codes, &coarse, coarse.len() / out.len().max(1), &mut Nearest::new(out), &())
@@ -49,9 +52,16 @@ impl Router {
         out.iter_mut().for_each(|position| *position = table.centroid[*position as usize]);
     }
 
-    /// The `nprobe` nearest lists of each query code, nearest first (`NO_LIST` where there are fewer).
-    pub fn route(&self, codes: &[u8], nprobe: usize, routes: &mut Vec<u32>, control: &dyn Control) -> Result<()> {
-        self.queries.as_ref().unwrap_or(&self.items).route(codes, nprobe, routes, control)
+    /// The `nprobe` nearest lists of each query code, nearest first (`NO_LIST` where there are fewer), among about `part` of all.
+    pub fn route(
+        &self,
+        codes: &[u8],
+        nprobe: usize,
+        part: f64,
+        routes: &mut Vec<u32>,
+        control: &dyn Control,
+    ) -> Result<()> {
+        self.queries.as_ref().unwrap_or(&self.items).route(codes, nprobe, part, routes, control)
     }
 }
 
@@ -78,21 +88,28 @@ impl Table {
         }
     }
 
-    /// The coarse lists whose centroids are looked at, the same number for each code.
-    fn coarse_routes(&self, codes: &[u8], nprobe: usize) -> Vec<u32> {
+    /// The nearest coarse lists of each code, the same number for each, holding about `part` of all centroids.
+    fn coarse_routes(&self, codes: &[u8], part: f64) -> Vec<u32> {
         let n = codes.len() / self.dim;
         let Some(flat) = &self.coarse else { return vec![0; n] };
-        // Enough coarse lists to hold several times the centroids wanted, and never less than a fifth of them.
-        let wanted = (self.num_coarse / 5).max(nprobe * 4 * self.num_coarse / self.centroid.len());
-        let probes = wanted.clamp(self.num_coarse.min(8), self.num_coarse);
+        let probes = (part * self.num_coarse as f64).ceil().clamp(1.0, self.num_coarse as f64) as usize;
         let mut coarse = Vec::with_capacity(n * probes);
         flat.several(codes, probes, &mut coarse);
         coarse
     }
 
-    fn route(&self, codes: &[u8], nprobe: usize, routes: &mut Vec<u32>, control: &dyn Control) -> Result<()> {
+    fn route(
+        &self,
+        codes: &[u8],
+        nprobe: usize,
+        part: f64,
+        routes: &mut Vec<u32>,
+        control: &dyn Control,
+    ) -> Result<()> {
+        // Several times as many as are wanted, at least.
+        let part = part.max(4.0 * nprobe as f64 / self.centroid.len() as f64);
         let n = codes.len() / self.dim;
-        let coarse = self.coarse_routes(codes, nprobe);
+        let coarse = self.coarse_routes(codes, part);
         let mut top = TopK::new(Level::current(), n, nprobe, MIN_KEY_I8);
         self.lists.scan(codes, &coarse, coarse.len() / n.max(1), &mut top, control)?;
         top.finish();
