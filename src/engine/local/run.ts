@@ -97,7 +97,7 @@ async function joinAndWrite(
   try {
     for (let first = 0; first < total; first += blockRows) {
       const count = Math.min(blockRows, total - first)
-      // Asking for all rows lets an exact self join use that distance is symmetric.
+      // Asking for all rows lets a self join answer equal rows once, in the order of the lists.
       const rows = count === total ? undefined : { first, count }
       const onProgress = ({ done, total: units }: { done: number; total: number }) =>
         call.onProgress?.({ stage: 'join', done: first + (units === 0 ? 0 : Math.min(1, done / units) * count), total })
