@@ -1,6 +1,7 @@
 //! Exact duplicates: many equal vectors break graphs, lists and bounds, so that only the first of each is searched, and the
 //! others take its place in the result.
 
+use crate::control::{Control, Result, check};
 use rayon::prelude::*;
 
 /// Rows grouped by equal vectors. A distinct number counts the groups by their first row, so it orders as first rows do.
@@ -18,7 +19,7 @@ impl Distinct {
     }
 
     /// Groups the rows of `vectors` and keeps only the first of each group in it. None where no two rows are equal.
-    pub fn collapse(vectors: &mut Vec<f32>, dim: usize) -> Option<Distinct> {
+    pub fn collapse(vectors: &mut Vec<f32>, dim: usize, control: &dyn Control) -> Result<Option<Distinct>> {
         let num_rows = vectors.len() / dim;
         let hashes: Vec<u64> = vectors.par_chunks_exact(dim).map(hash).collect();
         // Open addressing over row numbers + 1; a row goes to the slot of the first equal row.
@@ -27,6 +28,9 @@ impl Distinct {
         let mut firsts: Vec<u32> = Vec::new();
         let mut of_row = vec![0u32; num_rows];
         for row in 0..num_rows {
+            if row % 65_536 == 0 {
+                check(control)?;
+            }
             let mut at = hashes[row] as usize & mask;
             of_row[row] = loop {
                 let seen = table[at];
@@ -43,7 +47,7 @@ impl Distinct {
             };
         }
         if firsts.len() == num_rows {
-            return None;
+            return Ok(None);
         }
         for (to, &from) in firsts.iter().enumerate() {
             if to != from as usize {
@@ -63,7 +67,7 @@ impl Distinct {
             rows[next[d as usize] as usize] = row as u32;
             next[d as usize] += 1;
         }
-        Some(Distinct { of_row, offsets, rows })
+        Ok(Some(Distinct { of_row, offsets, rows }))
     }
 }
 
@@ -92,7 +96,7 @@ mod tests {
     #[test]
     fn groups_equal_rows_by_their_first() {
         let mut vectors = vec![1., 2., 3., 4., 1., 2., 5., 6., 3., 4., 1., 2.];
-        let distinct = Distinct::collapse(&mut vectors, 2).expect("there are duplicates");
+        let distinct = Distinct::collapse(&mut vectors, 2, &()).unwrap().expect("there are duplicates");
         assert_eq!(vectors, [1., 2., 3., 4., 5., 6.]);
         assert_eq!(distinct.of_row, [0, 1, 0, 2, 1, 0]);
         assert_eq!(distinct.members(0), [0, 2, 5]);
@@ -103,7 +107,7 @@ mod tests {
     #[test]
     fn leaves_distinct_rows_alone() {
         let mut vectors = vec![1., 2., 2., 1.];
-        assert!(Distinct::collapse(&mut vectors, 2).is_none());
+        assert!(Distinct::collapse(&mut vectors, 2, &()).unwrap().is_none());
         assert_eq!(vectors, [1., 2., 2., 1.]);
     }
 }

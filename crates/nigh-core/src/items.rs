@@ -45,7 +45,7 @@ impl Items {
             // -0.0 becomes 0.0, so that equal rows have equal bits.
             vectors.par_iter_mut().with_min_len(1 << 16).for_each(|x| *x += 0.0);
             check(control)?;
-            let distinct = if num_rows == 0 { None } else { Distinct::collapse(&mut vectors, dim) };
+            let distinct = if num_rows == 0 { None } else { Distinct::collapse(&mut vectors, dim, control)? };
             check(control)?;
             let norms2 = match metric {
                 Metric::Cosine if num_rows > 0 => vectors.par_chunks_exact(dim).map(squared_norm).collect(),
