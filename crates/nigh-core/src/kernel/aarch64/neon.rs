@@ -11,8 +11,8 @@ pub(crate) unsafe fn scan_f32<S: Sink>(queries: &[*const f32], panel: Panel<f32,
     for (g, group) in queries.chunks(4).enumerate() {
         let mut four = [group[group.len() - 1]; 4];
         four[..group.len()].copy_from_slice(group);
-        let mut scores = [[0f32; PANEL]; 4];
-        for part in 0..PANEL / 16 {
+        let mut scores = [[f32::NEG_INFINITY; PANEL]; 4];
+        for part in 0..panel.num_rows.div_ceil(16) {
             // SAFETY: a panel has dim * PANEL floats and PANEL biases, each query dim.
             unsafe { tile_f32(&four, data.add(16 * part), dim, bias.add(16 * part), 16 * part, &mut scores) };
         }
@@ -73,8 +73,8 @@ pub(crate) unsafe fn scan_i8<S: Sink>(queries: &[*const u8], panel: Panel<i8, i3
     let (data, bias) = (panel.data.as_ptr(), panel.bias.as_ptr());
     for (g, group) in queries.chunks(2).enumerate() {
         let two = [group[0], group[group.len() - 1]];
-        let mut keys = [[0i32; PANEL]; 2];
-        for part in 0..PANEL / 16 {
+        let mut keys = [[i32::MIN; PANEL]; 2];
+        for part in 0..panel.num_rows.div_ceil(16) {
             // SAFETY: a panel has PANEL * dim bytes and PANEL biases, each query dim bytes.
             unsafe { tile_i8(&two, data.add(64 * part), dim / 4, bias.add(16 * part), 16 * part, &mut keys) };
         }
