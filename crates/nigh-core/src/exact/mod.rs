@@ -86,7 +86,7 @@ impl<'a> Job<'a> {
         let full = |precision| Scan::new(Rows::full(self.items), precision, self.wanted());
         // Reduced rows have a multiple of 4 dimensions: for int8 that is a word. int8 scans leave less to gain.
         let (queries_per_dim, eighths) = match precision {
-            Precision::F32 => (16, [3, 4].as_slice()),
+            Precision::F32 => (32, [3, 4].as_slice()),
             Precision::Int8 => (128, [4].as_slice()),
         };
         for eighths in eighths {

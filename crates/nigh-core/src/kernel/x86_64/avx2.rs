@@ -1,34 +1,19 @@
 //! AVX2 kernels. f32: 4 queries x 16 rows. int8: codes widened to 16 bits for `vpmaddwd`, because `vpmaddubsw` saturates on
 //! full-range codes; 2 queries x 16 rows, two i32 lanes a row until the end.
 
-use super::super::{PANEL, Panel, Sink, key_of, score_of};
+use super::super::grouped::{self, PART};
+use super::super::{PANEL, Panel, Sink};
 use std::arch::x86_64::*;
 
 /// # Safety
 /// As for [`super::super::scan_f32`], on a machine with AVX2 and FMA.
 #[target_feature(enable = "avx2,fma")]
 pub(crate) unsafe fn scan_f32<S: Sink>(queries: &[*const f32], panel: Panel<f32, f32>, dim: usize, sink: &mut S) {
-    let (data, bias) = (panel.data.as_ptr(), panel.bias.as_ptr());
-    for (g, group) in queries.chunks(4).enumerate() {
-        let mut four = [group[group.len() - 1]; 4];
-        four[..group.len()].copy_from_slice(group);
-        let mut scores = [[f32::NEG_INFINITY; PANEL]; 4];
-        for part in 0..panel.num_rows.div_ceil(16) {
-            // SAFETY: a panel has dim * PANEL floats and PANEL biases, each query dim.
-            unsafe { tile_f32(&four, data.add(16 * part), dim, bias.add(16 * part), 16 * part, &mut scores) };
-        }
-        for q in 0..group.len() {
-            let slot = 4 * g + q;
-            let threshold = score_of(sink.threshold(slot));
-            let mut mask = 0u64;
-            for r in 0..PANEL {
-                mask |= ((scores[q][r] >= threshold) as u64) << r;
-            }
-            if mask != 0 {
-                sink.push(slot, panel.first_row, &scores[q].map(key_of), mask);
-            }
-        }
-    }
+    grouped::scan_f32::<4, S>(queries, panel, sink, |group, part, scores| {
+        let (data, bias) = (panel.data[PART * part..].as_ptr(), panel.bias[PART * part..].as_ptr());
+        // SAFETY: a panel has dim * PANEL floats and PANEL biases, each query dim.
+        unsafe { tile_f32(group, data, dim, bias, PART * part, scores) };
+    });
 }
 
 #[inline]
@@ -66,26 +51,11 @@ unsafe fn tile_f32(
 /// As for [`super::super::scan_i8`], on a machine with AVX2.
 #[target_feature(enable = "avx2,fma")]
 pub(crate) unsafe fn scan_i8<S: Sink>(queries: &[*const u8], panel: Panel<i8, i32>, dim: usize, sink: &mut S) {
-    let (data, bias) = (panel.data.as_ptr(), panel.bias.as_ptr());
-    for (g, group) in queries.chunks(2).enumerate() {
-        let two = [group[0], group[group.len() - 1]];
-        let mut keys = [[i32::MIN; PANEL]; 2];
-        for part in 0..panel.num_rows.div_ceil(16) {
-            // SAFETY: a panel has PANEL * dim bytes and PANEL biases, each query dim bytes.
-            unsafe { tile_i8(&two, data.add(64 * part), dim / 4, bias.add(16 * part), 16 * part, &mut keys) };
-        }
-        for q in 0..group.len() {
-            let slot = 2 * g + q;
-            let threshold = sink.threshold(slot);
-            let mut mask = 0u64;
-            for r in 0..PANEL {
-                mask |= ((keys[q][r] >= threshold) as u64) << r;
-            }
-            if mask != 0 {
-                sink.push(slot, panel.first_row, &keys[q], mask);
-            }
-        }
-    }
+    grouped::scan_i8::<2, S>(queries, panel, sink, |group, part, keys| {
+        let (data, bias) = (panel.data[4 * PART * part..].as_ptr(), panel.bias[PART * part..].as_ptr());
+        // SAFETY: a panel has PANEL * dim bytes and PANEL biases, each query dim bytes.
+        unsafe { tile_i8(group, data, dim / 4, bias, PART * part, keys) };
+    });
 }
 
 #[inline]
