@@ -9,6 +9,7 @@ mod control;
 pub mod error;
 mod guard;
 mod ids;
+mod in_memory;
 mod inspect;
 mod ipc_in;
 mod matrix;
