@@ -15,24 +15,48 @@ pub(crate) struct Quantizer {
 impl Quantizer {
     /// Codes that cover the range of these rows.
     pub fn covering(rows: &[f32], dim: usize) -> Quantizer {
-        let range = || (vec![f32::INFINITY; dim], vec![f32::NEG_INFINITY; dim]);
-        let (low, high) = rows
-            .par_chunks(dim * 4096)
-            .map(|block| {
-                let (mut low, mut high) = range();
-                block.chunks_exact(dim).for_each(|row| widen(row, &mut low, &mut high));
-                (low, high)
-            })
-            .reduce(range, |mut a, b| {
-                for i in 0..dim {
-                    a.0[i] = a.0[i].min(b.0[i]);
-                    a.1[i] = a.1[i].max(b.1[i]);
-                }
-                a
-            });
-        let half = (0..dim).map(|i| (high[i] as f64 - low[i] as f64) / 2.0).fold(0.0, f64::max);
-        let center = (0..dim).map(|i| ((low[i] as f64 + high[i] as f64) / 2.0) as f32).collect();
-        Quantizer { center, step: positive((half / 127.0) as f32) }
+        let ranges = rows.par_chunks(dim * BLOCK).map(|block| {
+            let mut range = Range::empty(dim);
+            block.chunks_exact(dim).for_each(|row| range.widen(row));
+            range
+        });
+        Quantizer::over(&ranges.reduce(|| Range::empty(dim), Range::joined))
+    }
+
+    /// Codes whose error is at most half a step within a range.
+    fn over(range: &Range) -> Quantizer {
+        let center = range.low.iter().zip(&range.high).map(|(&low, &high)| ((low as f64 + high as f64) / 2.0) as f32);
+        Quantizer { center: center.collect(), step: positive((range.half() / 127.0) as f32) }
+    }
+}
+
+/// Rows whose range is taken together.
+const BLOCK: usize = 4096;
+
+/// The smallest and largest number of each dimension.
+struct Range {
+    low: Vec<f32>,
+    high: Vec<f32>,
+}
+
+impl Range {
+    fn empty(dim: usize) -> Range {
+        Range { low: vec![f32::INFINITY; dim], high: vec![f32::NEG_INFINITY; dim] }
+    }
+
+    fn widen(&mut self, row: &[f32]) {
+        widen(row, &mut self.low, &mut self.high);
+    }
+
+    fn joined(mut self, other: Range) -> Range {
+        self.low.iter_mut().zip(&other.low).for_each(|(a, &b)| *a = a.min(b));
+        self.high.iter_mut().zip(&other.high).for_each(|(a, &b)| *a = a.max(b));
+        self
+    }
+
+    /// Half of the widest dimension.
+    fn half(&self) -> f64 {
+        self.low.iter().zip(&self.high).map(|(&low, &high)| (high as f64 - low as f64) / 2.0).fold(0.0, f64::max)
     }
 }
 
@@ -67,31 +91,16 @@ impl Space {
         let row = |i: usize, out: &mut [f32]| {
             space.prepare(&vectors[i * dim..][..dim], norms2.get(i).copied().unwrap_or(0.0), out)
         };
-        // Ranges over all rows.
-        const BLOCK: usize = 4096;
-        let (low, high, whole) = (0..num_rows.div_ceil(BLOCK))
-            .into_par_iter()
-            .map(|block| {
-                let (mut low, mut high) = (vec![f32::INFINITY; dim], vec![f32::NEG_INFINITY; dim]);
-                let (mut y, mut whole) = (vec![0f32; dim], !unit);
-                for i in block * BLOCK..num_rows.min((block + 1) * BLOCK) {
-                    row(i, &mut y);
-                    widen(&y, &mut low, &mut high);
-                    whole = whole && all_whole(&vectors[i * dim..][..dim]);
-                }
-                (low, high, whole)
-            })
-            .reduce(
-                || (vec![f32::INFINITY; dim], vec![f32::NEG_INFINITY; dim], true),
-                |mut a, b| {
-                    for i in 0..dim {
-                        a.0[i] = a.0[i].min(b.0[i]);
-                        a.1[i] = a.1[i].max(b.1[i]);
-                    }
-                    a.2 &= b.2;
-                    a
-                },
-            );
+        let ranges = (0..num_rows.div_ceil(BLOCK)).into_par_iter().map(|block| {
+            let (mut range, mut y, mut whole) = (Range::empty(dim), vec![0f32; dim], !unit);
+            for i in block * BLOCK..num_rows.min((block + 1) * BLOCK) {
+                row(i, &mut y);
+                range.widen(&y);
+                whole = whole && all_whole(&vectors[i * dim..][..dim]);
+            }
+            (range, whole)
+        });
+        let (range, whole) = ranges.reduce(|| (Range::empty(dim), true), |a, b| (a.0.joined(b.0), a.1 && b.1));
         // The mean and the spread of a sample.
         let stride = num_rows.div_ceil(SAMPLE_ROWS).max(1);
         let (mut sum, mut y, mut count) = (vec![0f64; dim], vec![0f32; dim], 0);
@@ -101,16 +110,13 @@ impl Space {
             count += 1;
         }
         let mean: Vec<f32> = sum.iter().map(|s| (s / count as f64) as f32).collect();
-        let half = (0..dim).map(|i| (high[i] as f64 - low[i] as f64) / 2.0).fold(0.0, f64::max);
-        let full = if whole && half / space.scale as f64 <= 127.5 {
-            let center = |i: usize| {
-                let (low, high) = (low[i] as f64 / space.scale as f64, high[i] as f64 / space.scale as f64);
-                (((low + high) / 2.0).ceil() * space.scale as f64) as f32
-            };
-            Quantizer { center: (0..dim).map(center).collect(), step: space.scale }
+        let scale = space.scale as f64;
+        let full = if whole && range.half() / scale <= 127.5 {
+            let middle = |(&low, &high): (&f32, &f32)| ((low as f64 + high as f64) / scale / 2.0).ceil() * scale;
+            let center = range.low.iter().zip(&range.high).map(|ends| middle(ends) as f32);
+            Quantizer { center: center.collect(), step: space.scale }
         } else {
-            let center = |i: usize| ((low[i] as f64 + high[i] as f64) / 2.0) as f32;
-            Quantizer { center: (0..dim).map(center).collect(), step: positive((half / 127.0) as f32) }
+            Quantizer::over(&range)
         };
         let robust = if full.step == space.scale && whole {
             full.clone()
@@ -253,4 +259,22 @@ for_each_level! {
 for_each_level! {
     /// Codes of a prepared row; `out` has a multiple of 4 places. Returns the norm of the residual (relative error 1e-5).
     pub(crate) fn encode(y: &[f32], center: &[f32], step: f32, out: &mut [i8]) -> f32 = encode_body;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ranges_join_on_either_side_of_nothing() {
+        let range = || {
+            let mut range = Range::empty(2);
+            range.widen(&[1.0, -2.0]);
+            range.widen(&[3.0, -5.0]);
+            range
+        };
+        for joined in [range().joined(Range::empty(2)), Range::empty(2).joined(range())] {
+            assert_eq!((joined.low, joined.high), (vec![1.0, -5.0], vec![3.0, -2.0]));
+        }
+    }
 }

@@ -49,11 +49,16 @@ pub fn exact_search(
         let job = Job { items, askers: &askers, k, max_distance, output: &output, control };
         let mut left: Vec<u32> = (0..askers.len() as u32).collect();
         if items.num_distinct() > scan::FEW_ITEMS {
-            for scan in job.scans(&left, precision)? {
-                left = job.run(&scan, &left, threads)?;
-            }
-            if precision == Precision::Int8 && !left.is_empty() {
-                left = job.run(&Scan::new(Rows::full(items), Precision::F32, job.wanted()), &left, threads)?;
+            let scan = job.choose_scan(&left, precision)?;
+            // What it gives up goes to scans that keep less, which are made only then.
+            let whole_rows = (scan.dim() < items.dim).then_some(precision);
+            let floats = (scan.precision() == Precision::Int8).then_some(Precision::F32);
+            left = job.run(&scan, &left, threads)?;
+            drop(scan);
+            for next in whole_rows.into_iter().chain(floats) {
+                if !left.is_empty() {
+                    left = job.run(&job.full_scan(next), &left, threads)?;
+                }
             }
         }
         job.run_direct(&left)
@@ -78,12 +83,15 @@ impl<'a> Job<'a> {
         self.askers.wanted(self.k)
     }
 
-    /// The scans to run one after the other, each on what the one before gave up: the one that is cheapest for a few of the
-    /// askers. Costs are counted in multiply-adds, so the same input gives the same choice.
-    fn scans(&self, askers: &[u32], precision: Precision) -> Result<Vec<Scan<'a>>> {
+    fn full_scan(&self, precision: Precision) -> Scan<'a> {
+        Scan::new(Rows::full(self.items), precision, self.wanted())
+    }
+
+    /// The scan that is cheapest for a few of the askers. Costs are counted in multiply-adds, so the same input gives the same
+    /// choice.
+    fn choose_scan(&self, askers: &[u32], precision: Precision) -> Result<Scan<'a>> {
         let dim = self.items.dim;
         let probe: Vec<u32> = askers.iter().copied().step_by((askers.len() / PROBE).max(1)).take(PROBE).collect();
-        let full = |precision| Scan::new(Rows::full(self.items), precision, self.wanted());
         // Reduced rows have a multiple of 4 dimensions: for int8 that is a word. int8 scans leave less to gain.
         let (queries_per_dim, eighths) = match precision {
             Precision::F32 => (32, [3, 4].as_slice()),
@@ -96,16 +104,16 @@ impl<'a> Job<'a> {
             }
             let scan = Scan::new(Rows::reduced(self.items, reduced), precision, self.wanted());
             if self.cost(&scan, &probe, precision)? < 0.75 * (dim * self.items.num_distinct()) as f64 {
-                return Ok(vec![scan, full(precision)]);
+                return Ok(scan);
             }
         }
         if precision == Precision::F32 || askers.len() <= PROBE {
-            return Ok(vec![full(precision)]);
+            return Ok(self.full_scan(precision));
         }
         // Four times as fast as f32, where it can exclude most.
-        let scan = full(precision);
+        let scan = self.full_scan(precision);
         let worth_it = self.cost(&scan, &probe, precision)? < 3.0 * (dim * self.items.num_distinct()) as f64;
-        Ok(if worth_it { vec![scan] } else { vec![full(Precision::F32)] })
+        Ok(if worth_it { scan } else { self.full_scan(Precision::F32) })
     }
 
     /// What a query costs a scan on average, in multiply-adds of that scan: its pass, the random reads of true distances (some 60

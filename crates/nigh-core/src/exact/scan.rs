@@ -65,6 +65,10 @@ impl<'a> Scan<'a> {
         self.rows.dim()
     }
 
+    pub fn precision(&self) -> Precision {
+        if self.codes.is_some() { Precision::Int8 } else { Precision::F32 }
+    }
+
     /// Queries in a block.
     pub fn block_len(&self) -> usize {
         (BLOCK_BYTES / (4 * self.rows.dim())).clamp(128, 1024)

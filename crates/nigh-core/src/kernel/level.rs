@@ -33,13 +33,12 @@ impl Level {
             if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
                 levels.push(Level::Avx2);
             }
-            if ["f", "bw", "vl", "dq", "vnni"].iter().all(|f| match *f {
-                "f" => is_x86_feature_detected!("avx512f"),
-                "bw" => is_x86_feature_detected!("avx512bw"),
-                "vl" => is_x86_feature_detected!("avx512vl"),
-                "dq" => is_x86_feature_detected!("avx512dq"),
-                _ => is_x86_feature_detected!("avx512vnni"),
-            }) {
+            if is_x86_feature_detected!("avx512f")
+                && is_x86_feature_detected!("avx512bw")
+                && is_x86_feature_detected!("avx512vl")
+                && is_x86_feature_detected!("avx512dq")
+                && is_x86_feature_detected!("avx512vnni")
+            {
                 levels.push(Level::Avx512);
             }
         }
