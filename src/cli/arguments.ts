@@ -139,3 +139,17 @@ export function list(parsed: Parsed, name: string): string[] | undefined {
     .map((part) => part.trim())
     .filter((part) => part !== '')
 }
+
+type ColumnOption = 'idCol' | 'queryIdCol' | 'itemIdCol' | 'featuresCol' | 'queryFeaturesCol' | 'itemFeaturesCol'
+
+/** The id and vector columns of a join's two sides. */
+export function columnOptions(parsed: Parsed): Record<ColumnOption, string | undefined> {
+  return {
+    idCol: text(parsed, 'id'),
+    queryIdCol: text(parsed, 'query-id'),
+    itemIdCol: text(parsed, 'item-id'),
+    featuresCol: text(parsed, 'vector'),
+    queryFeaturesCol: text(parsed, 'query-vector'),
+    itemFeaturesCol: text(parsed, 'item-vector'),
+  }
+}

@@ -1,6 +1,6 @@
 import { type Evaluation, evaluate } from '../model/evaluate.ts'
 import type { Metric } from '../native.ts'
-import { isSet, number, parseArguments, text, usageError } from './arguments.ts'
+import { columnOptions, isSet, number, parseArguments, text, usageError } from './arguments.ts'
 import type { CommandHelp } from './help.ts'
 import { outputFormat } from './inspect-command.ts'
 import type { CommandContext } from './main.ts'
@@ -56,12 +56,7 @@ export async function evalCommand(args: readonly string[], { signal, stdout }: C
     seed: number(parsed, 'seed'),
     maxDistance: number(parsed, 'max-distance'),
     includeSelf: isSet(parsed, 'include-self') || undefined,
-    idCol: text(parsed, 'id'),
-    queryIdCol: text(parsed, 'query-id'),
-    itemIdCol: text(parsed, 'item-id'),
-    featuresCol: text(parsed, 'vector'),
-    queryFeaturesCol: text(parsed, 'query-vector'),
-    itemFeaturesCol: text(parsed, 'item-vector'),
+    ...columnOptions(parsed),
     threads: number(parsed, 'threads'),
     signal,
   })

@@ -3,7 +3,7 @@ import type { JoinOptions } from '../join/options.ts'
 import type { JoinReport } from '../join/report.ts'
 import { explainJoin, knnJoin, selfJoin } from '../model/knn-join.ts'
 import type { Metric } from '../native.ts'
-import { isSet, list, number, type Parsed, parseArguments, text, usageError } from './arguments.ts'
+import { columnOptions, isSet, list, number, type Parsed, parseArguments, text, usageError } from './arguments.ts'
 import { checkWritable, writeFileAtomically } from './files.ts'
 import type { CommandHelp } from './help.ts'
 import type { CommandContext } from './main.ts'
@@ -154,12 +154,7 @@ function joinOptions(parsed: Parsed, out: string | undefined): JoinOptions {
     exact: isSet(parsed, 'exact') || undefined,
     maxDistance: number(parsed, 'max-distance'),
     includeSelf: isSet(parsed, 'include-self') || undefined,
-    idCol: text(parsed, 'id'),
-    queryIdCol: text(parsed, 'query-id'),
-    itemIdCol: text(parsed, 'item-id'),
-    featuresCol: text(parsed, 'vector'),
-    queryFeaturesCol: text(parsed, 'query-vector'),
-    itemFeaturesCol: text(parsed, 'item-vector'),
+    ...columnOptions(parsed),
     columns: list(parsed, 'columns'),
     queryColumns: list(parsed, 'query-columns'),
     layout: text(parsed, 'layout') as JoinOptions['layout'],
