@@ -12,6 +12,25 @@ export function randomSource(seed: number): () => number {
   }
 }
 
+/** The samples of one join: one to choose an effort on, any number of others to validate it on. */
+export class Samples {
+  /** The same for whoever chooses. */
+  readonly chosen: Uint32Array
+  readonly size: number
+  readonly #sampler: RowSampler
+
+  constructor(numRows: number, seed: number, size: number) {
+    this.size = size
+    this.#sampler = new RowSampler(numRows, seed)
+    this.chosen = this.#sampler.take(Math.min(size, numRows))
+  }
+
+  /** Rows that no sample had before; undefined when none are left. */
+  fresh(): Uint32Array | undefined {
+    return this.#sampler.left === 0 ? undefined : this.#sampler.take(this.size)
+  }
+}
+
 /** Draws disjoint uniform samples of row numbers. */
 export class RowSampler {
   readonly #numRows: number

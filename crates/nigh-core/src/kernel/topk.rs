@@ -26,14 +26,23 @@ type InsertFn = unsafe fn(state: &mut [i64], keys: &[i32; PANEL], mask: u64, fir
 /// The row of an empty place.
 const NO_ROW: u32 = u32::MAX;
 
+/// An empty place of codes' keys.
+pub(crate) const EMPTY: i64 = pack(super::MIN_KEY_I8, NO_ROW);
+
 #[inline(always)]
-fn pack(key: i32, row: u32) -> i64 {
+pub(crate) const fn pack(key: i32, row: u32) -> i64 {
     (key as i64) << 32 | !row as i64
 }
 
 #[inline(always)]
-fn key_in(packed: i64) -> i32 {
+pub(crate) fn key_in(packed: i64) -> i32 {
     (packed >> 32) as i32
+}
+
+/// The key and the row of a taken place.
+#[inline(always)]
+pub(crate) fn unpack(packed: i64) -> (i32, u32) {
+    (key_in(packed), !(packed as u32))
 }
 
 impl TopK {
@@ -59,6 +68,12 @@ impl TopK {
     pub fn of(&self, query: usize) -> impl Iterator<Item = (i32, u32)> {
         let best = self.best[query * self.stride..][..self.width].iter();
         best.map(|&b| (key_in(b), !(b as u32))).take_while(|&(_, row)| row != NO_ROW)
+    }
+
+    /// The places of all queries, sorted at any time, where `k` is at most [`NARROW`].
+    pub fn sorted_mut(&mut self) -> &mut [i64] {
+        assert!(self.wide.is_empty() && self.stride == self.width);
+        &mut self.best
     }
 
     /// Brings every query's rows into order.
