@@ -18,6 +18,7 @@ export class Samples {
   readonly chosen: Uint32Array
   readonly size: number
   readonly #sampler: RowSampler
+  #next: Uint32Array | undefined
 
   constructor(numRows: number, seed: number, size: number) {
     this.size = size
@@ -27,7 +28,15 @@ export class Samples {
 
   /** Rows that no sample had before; undefined when none are left. */
   fresh(): Uint32Array | undefined {
-    return this.#sampler.left === 0 ? undefined : this.#sampler.take(this.size)
+    const next = this.next()
+    this.#next = undefined
+    return next
+  }
+
+  /** What `fresh` gives next. */
+  next(): Uint32Array | undefined {
+    if (!this.#next && this.#sampler.left > 0) this.#next = this.#sampler.take(this.size)
+    return this.#next
   }
 }
 

@@ -31,6 +31,11 @@ export class Truths {
     }
   }
 
+  /** Computes the truth of a sample ahead of its use: while there is memory to spare. */
+  async prepare(rows: Uint32Array): Promise<void> {
+    await this.#of(rows)
+  }
+
   dispose(): void {
     for (const truth of this.#known.values()) truth.dispose()
     this.#known.clear()

@@ -53,6 +53,8 @@ async function choose(tuning: Tuning, truths: Truths): Promise<Settled> {
   if (tuned.effort || width === undefined) return { ...tuned, graph: undefined, recall: tuned.recall ?? CERTAIN }
 
   const wide = Math.max(width, Math.min(64, Math.ceil(tuned.rescore / 8) * 8))
+  const validation = samples.next()
+  if (validation) await clock.time('tune', () => truths.prepare(validation))
   const graph = await LocalGraph.create(tuning.index, ask, wide, seed)
   try {
     const probed = new Map(tuned.steps.filter(isBase).map(({ nprobe, recall }) => [nprobe, recall]))

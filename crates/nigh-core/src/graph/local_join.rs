@@ -22,7 +22,7 @@ pub struct Around {
 }
 
 /// Rows whose reverse edges are held at once: they are found by looking through the whole graph.
-const REVERSE_ROWS: usize = 1 << 19;
+const REVERSE_ROWS: usize = 1 << 18;
 /// Rows whose company is fixed before any of them is joined.
 const BLOCK: usize = 1 << 16;
 const CHUNK: usize = 256;
