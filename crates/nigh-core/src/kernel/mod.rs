@@ -10,6 +10,7 @@ pub(crate) mod level;
 pub(crate) mod panel;
 pub(crate) mod scalar;
 pub(crate) mod topk;
+mod widened;
 
 #[cfg(target_arch = "aarch64")]
 pub(crate) mod aarch64;
@@ -43,6 +44,16 @@ pub(crate) const fn key_of(score: f32) -> i32 {
 #[inline(always)]
 pub(crate) const fn score_of(key: i32) -> f32 {
     f32::from_bits((key ^ ((key >> 31) & 0x7fff_ffff)) as u32)
+}
+
+/// One bit for each row that reaches the threshold. Whether any does comes first, which compiles to a few vector instructions:
+/// mostly none does.
+#[inline(always)]
+fn reaching(does: impl Fn(usize) -> bool) -> u64 {
+    if !(0..PANEL).fold(false, |any, r| any | does(r)) {
+        return 0;
+    }
+    (0..PANEL).fold(0, |mask, r| mask | (does(r) as u64) << r)
 }
 
 /// Scores every query against one panel. `queries` point to `dim` floats each.
@@ -97,5 +108,7 @@ pub(crate) unsafe fn scan_i8<S: Sink>(
     }
 }
 
+#[cfg(test)]
+mod speed;
 #[cfg(test)]
 mod tests;
