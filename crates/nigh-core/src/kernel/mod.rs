@@ -22,6 +22,8 @@ pub(crate) use panel::{PANEL, Panel, PanelsI8};
 
 /// Where survivors of a scan go. A slot is the position of a query in the scan's list of queries.
 pub(crate) trait Sink {
+    /// Whether `push` looks at the keys; where it does not, kernels need not store them.
+    const KEYS: bool = true;
     /// The smallest key that is still wanted. It may only grow.
     fn threshold(&self, slot: usize) -> i32;
     /// `keys[r]` is the key of row `first_row + r` of the scanned panel; bit r of `mask` is set where it reached the threshold.
