@@ -29,6 +29,29 @@ export interface NativeTable extends Disposable {
   countDuplicateIds(): Promise<number>
 }
 
+/** What the metadata of a table tells. */
+export interface TableSize {
+  rows: number
+  dim: number
+  /** Bytes of ids and carried columns. */
+  heldBytes: number
+  /** Bytes of the buffers of each thread that reads. */
+  threadBytes: number
+  /** Bytes of tables given in memory, until they are read. */
+  givenBytes: number
+}
+
+/** A table whose size is known and whose rows are still to be read. */
+export interface NativeOpenTable extends Disposable {
+  readonly size: TableSize
+}
+
+/** Where vectors go that memory has no room for, and how many bytes of them may be in memory at once. */
+export interface Spilling {
+  dir: string
+  residentBytes: number
+}
+
 export interface NativeItems extends Disposable {
   readonly numRows: number
   readonly numDistinct: number
@@ -135,7 +158,9 @@ export interface Addon {
   cpu(): { level: CpuLevel; threads: number; model: string }
   peakMemoryBytes(): number
   cpuSeconds(): number
-  readTable(sources: NativeSource[], options: NativeReadOptions, job: NativeJob): Promise<NativeTable>
+  openTable(sources: NativeSource[], options: NativeReadOptions, job: NativeJob): Promise<NativeOpenTable>
+  /** Reads an open table, and takes it. */
+  readTable(table: NativeOpenTable, spilling: Spilling | undefined, job: NativeJob): Promise<NativeTable>
   newItems(table: NativeTable, metric: Metric, threads: number, job: NativeJob): Promise<NativeItems>
   exactSearch(
     items: NativeItems,

@@ -12,8 +12,11 @@ pub mod metric;
 pub mod neighbors;
 mod parallel;
 mod queries;
+mod reorder;
 mod rescore;
 mod space;
+mod spill;
+mod store;
 
 pub use cluster::Clusters;
 pub use control::{Control, Error, Result};
@@ -23,3 +26,5 @@ pub use kernel::Level;
 pub use metric::Metric;
 pub use neighbors::{Neighbors, recall};
 pub use queries::{Queries, pair_distances};
+pub use spill::{SpillTo, free_bytes};
+pub use store::{Store, StoreMut};

@@ -151,7 +151,32 @@ impl Ask {
             let text = format!("queries have {} dimensions; items have {}", table.dim, items.dim());
             return Err(Failure::new("DIMENSION_MISMATCH", text));
         }
-        Ok(f(nigh_core::Queries::Vectors { vectors: &table.vectors, rows })?)
+        let asked = AskedVectors::of(&table, rows);
+        Ok(f(asked.queries())?)
+    }
+}
+
+/// The vectors of queries as searches take them. Those of a spill file come to the heap, the rows that ask alone.
+pub struct AskedVectors<'a> {
+    vectors: std::borrow::Cow<'a, [f32]>,
+    rows: Option<&'a [u32]>,
+}
+
+impl<'a> AskedVectors<'a> {
+    pub fn of(table: &'a nigh_table::Table, rows: Option<&'a [u32]>) -> AskedVectors<'a> {
+        let (vectors, dim) = (&table.vectors, table.dim);
+        if !vectors.is_spilled() {
+            return AskedVectors { vectors: vectors.part(0, vectors.len()).into(), rows };
+        }
+        let gathered = match rows {
+            None => vectors.to_vec(),
+            Some(rows) => rows.iter().flat_map(|&row| vectors.part(row as usize * dim, dim)).copied().collect(),
+        };
+        AskedVectors { vectors: gathered.into(), rows: None }
+    }
+
+    pub fn queries(&self) -> nigh_core::Queries<'_> {
+        nigh_core::Queries::Vectors { vectors: &self.vectors, rows: self.rows }
     }
 }
 
