@@ -1,6 +1,7 @@
-import { availableParallelism } from 'node:os'
+import { availableParallelism, tmpdir } from 'node:os'
 import { invalidOption, NighError } from '../errors.ts'
 import type { Metric } from '../native.ts'
+import { DEFAULT_MEMORY, memoryBytes } from './budget.ts'
 
 /** What a kNN join can be asked. Each has a default; none is required. */
 export interface JoinOptions {
@@ -38,6 +39,10 @@ export interface JoinOptions {
   threads?: number | undefined
   /** Seeds samples and clusters; the same seed gives the same bytes. Default 0. */
   seed?: number | undefined
+  /** Memory to use: bytes, or `512MB`, `3GB`, `2GiB`, `70%` of what is free. What does not fit is spilled. Default `70%`. */
+  memory?: number | string | undefined
+  /** The directory of temporary files. Default: that of the system. */
+  tmp?: string | undefined
   /** Replace an existing output. */
   force?: boolean | undefined
 }
@@ -58,6 +63,9 @@ export interface JoinParams {
   rejects: string | undefined
   threads: number
   seed: number
+  /** Bytes. */
+  memory: number
+  tmp: string
   force: boolean
 }
 
@@ -75,7 +83,7 @@ const MAX_THREADS = 1024
 const KNOWN: readonly (keyof JoinOptions)[] = [
   ...(['k', 'metric', 'recall', 'exact', 'maxDistance', 'includeSelf', 'idCol', 'featuresCol'] as const),
   ...(['queryIdCol', 'itemIdCol', 'queryFeaturesCol', 'itemFeaturesCol', 'columns', 'queryColumns'] as const),
-  ...(['layout', 'onInvalid', 'rejects', 'threads', 'seed', 'force'] as const),
+  ...(['layout', 'onInvalid', 'rejects', 'threads', 'seed', 'memory', 'tmp', 'force'] as const),
 ]
 
 /** Checks the options and fills in the defaults. Throws `INVALID_OPTION` with the parameter's name. */
@@ -115,6 +123,8 @@ export function joinParams(options: JoinOptions): JoinParams {
     rejects: options.rejects === undefined ? undefined : name('rejects', options.rejects),
     threads: integer('threads', options.threads ?? availableParallelism(), 1, MAX_THREADS),
     seed: integer('seed', options.seed ?? 0, 0, Number.MAX_SAFE_INTEGER),
+    memory: memoryBytes(options.memory ?? DEFAULT_MEMORY),
+    tmp: name('tmp', options.tmp ?? tmpdir()),
     force: flag('force', options.force) ?? false,
   }
 }

@@ -25,6 +25,8 @@ pub struct Items {
     order: Option<Vec<u32>>,
     /// The inverse of `order`.
     position: Option<Vec<u32>>,
+    /// Bytes that a search may take for copies of the items.
+    pub(crate) spare_bytes: usize,
 }
 
 impl Items {
@@ -57,7 +59,18 @@ impl Items {
                 _ => Vec::new(),
             };
             let space = Space::new(metric, dim, &vectors, &norms2);
-            Ok(Items { metric, dim, num_rows, vectors, norms2, space, distinct, order: None, position: None })
+            Ok(Items {
+                metric,
+                dim,
+                num_rows,
+                vectors,
+                norms2,
+                space,
+                distinct,
+                order: None,
+                position: None,
+                spare_bytes: usize::MAX,
+            })
         })
     }
 
@@ -125,6 +138,11 @@ impl Items {
         self.order = Some(order);
         self.position = Some(position);
         Ok(())
+    }
+
+    /// Exact searches make int8 codes, or rows of fewer dimensions, of all items only where these take so many bytes at most.
+    pub fn limit_spare_bytes(&mut self, bytes: usize) {
+        self.spare_bytes = bytes;
     }
 
     /// Vectors are in a spill file.

@@ -136,10 +136,19 @@ fn anonymous_file(dir: &Path) -> io::Result<File> {
         }
     }
     static NUMBER: AtomicUsize = AtomicUsize::new(0);
-    let path = dir.join(format!(".nigh-spill-{}-{}", std::process::id(), NUMBER.fetch_add(1, Relaxed)));
+    // Named as unfinished outputs are: should the process die before the next line, the next run removes it.
+    let (number, pid) = (NUMBER.fetch_add(1, Relaxed), std::process::id());
+    let path = dir.join(format!(".spill-{number}.nigh-{pid}-{}.tmp", start_time()));
     let file = OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(&path)?;
     std::fs::remove_file(&path)?;
     Ok(file)
+}
+
+/// The kernel's start time of this process; 0 where there is no such thing.
+fn start_time() -> u64 {
+    let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
+    let fields = stat.rsplit_once(')').map(|(_, fields)| fields.split_whitespace().nth(19));
+    fields.flatten().and_then(|start| start.parse().ok()).unwrap_or(0)
 }
 
 /// Takes room on the disk, so that writing into the mapping cannot fail for want of it.

@@ -121,10 +121,15 @@ impl Store {
         }
     }
 
+    /// A part of it, on the heap.
+    pub fn copy(&self, start: usize, len: usize) -> Vec<f32> {
+        let mut copy = Vec::with_capacity(len);
+        (0..len).step_by(BLOCK).for_each(|at| copy.extend_from_slice(self.part(start + at, BLOCK.min(len - at))));
+        copy
+    }
+
     pub fn to_vec(&self) -> Vec<f32> {
-        let mut all = Vec::with_capacity(self.len);
-        (0..self.len).step_by(BLOCK).for_each(|at| all.extend_from_slice(self.part(at, BLOCK.min(self.len - at))));
-        all
+        self.copy(0, self.len)
     }
 }
 

@@ -6,6 +6,7 @@
 mod failure;
 mod job;
 mod judge;
+mod kept;
 mod search;
 mod system;
 mod table;

@@ -1,4 +1,5 @@
 import type { ItemIndex } from '../../indexes/item-index.ts'
+import type { MemoryPlan } from '../../join/memory.ts'
 import type { JoinParams } from '../../join/options.ts'
 import { type Plan, planJoin } from '../../join/plan.ts'
 import { CERTAIN, type RecallEstimate } from '../../join/statistics.ts'
@@ -15,6 +16,7 @@ export interface LocalJoin {
   /** Undefined in a self join. */
   queries: NativeTable | undefined
   params: JoinParams
+  memory: MemoryPlan
 }
 
 export interface LocalOutcome {
@@ -24,18 +26,14 @@ export interface LocalOutcome {
   written: NativeWritten
 }
 
-/** Neighbors held at once, in bytes: enough that a block is large to the search, small beside the vectors. */
-const BLOCK_BYTES = 256e6
-const MIN_BLOCK_ROWS = 65_536
-
 /** Plans a join of tables in memory. */
-export function planLocally({ index, queries, params }: LocalJoin): Plan {
+export function planLocally({ index, queries, params, memory }: LocalJoin): Plan {
   const level = callNow((native) => native.cpu()).level
   const items = index.items.numRows
   const self = queries === undefined
   const { dim, numDistinct: distinct } = index.items
   const shape = { queries: queries?.numRows ?? items, items, dim, self, distinct }
-  return planJoin(shape, params, level, { numLists: index.clusters?.numLists })
+  return planJoin(shape, params, level, { numLists: index.clusters?.numLists, memory })
 }
 
 /** Runs a join: lists and their effort where the plan wants them, the search in blocks, the writing behind it. */
@@ -50,6 +48,7 @@ export async function runLocally(
   const progressOf = (stage: 'cluster') => (progress: { done: number; total: number }) =>
     call.onProgress?.({ stage, ...progress })
   let plan = planLocally(join)
+  index.items.limitSpareBytes(join.memory.spareBytes)
   const { shape } = plan
   const ask: Ask = {
     queries,
@@ -72,7 +71,7 @@ export async function runLocally(
     const tuned = await clock.time('tune', () => tuneLocally(index, before, ask, call))
     tuning = tuned.steps
     recall = tuned.recall ?? CERTAIN
-    const ready = { numLists: before.effort.numLists, builtNow, effort: tuned.effort }
+    const ready = { numLists: before.effort.numLists, builtNow, effort: tuned.effort, memory: join.memory }
     plan = planJoin(shape, params, plan.level, { ...ready, exactBecause: tuned.effort ? undefined : tuned.reason })
   }
   const written = await joinAndWrite(join, plan, ask, sink, clock, call)
@@ -80,7 +79,7 @@ export async function runLocally(
 }
 
 async function joinAndWrite(
-  { index, queries }: LocalJoin,
+  { index, queries, memory }: LocalJoin,
   plan: Plan,
   ask: Ask,
   options: SinkOptions,
@@ -91,7 +90,7 @@ async function joinAndWrite(
   const total = plan.shape.queries
   const method: Method =
     plan.method === 'exact' ? { method: 'exact', precision: plan.precision! } : { method: 'cluster', ...plan.effort! }
-  const blockRows = Math.max(MIN_BLOCK_ROWS, Math.floor(BLOCK_BYTES / (8 * ask.k)))
+  const blockRows = memory.queryRows
   const sink = NeighborSink.create(index, queries, options)
   let writing: Promise<void> = Promise.resolve()
   try {

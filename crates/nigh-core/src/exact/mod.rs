@@ -51,7 +51,7 @@ pub fn exact_search(
         if items.num_distinct() > scan::FEW_ITEMS {
             let scan = job.choose_scan(&left, precision)?;
             // What it gives up goes to scans that keep less, which are made only then.
-            let whole_rows = (scan.dim() < items.dim).then_some(precision);
+            let whole_rows = (scan.dim() < items.dim).then_some(scan.precision());
             let floats = (scan.precision() == Precision::Int8).then_some(Precision::F32);
             left = job.run(&scan, &left, threads)?;
             drop(scan);
@@ -91,6 +91,9 @@ impl<'a> Job<'a> {
     /// choice.
     fn choose_scan(&self, askers: &[u32], precision: Precision) -> Result<Scan<'a>> {
         let dim = self.items.dim;
+        let (n, spare) = (self.items.num_distinct(), self.items.spare_bytes);
+        // What memory has no room for is not made: the answers are the same.
+        let precision = if n * (dim + 8) > spare { Precision::F32 } else { precision };
         let probe: Vec<u32> = askers.iter().copied().step_by((askers.len() / PROBE).max(1)).take(PROBE).collect();
         // Reduced rows have a multiple of 4 dimensions: for int8 that is a word. int8 scans leave less to gain.
         let (queries_per_dim, eighths) = match precision {
@@ -99,7 +102,7 @@ impl<'a> Job<'a> {
         };
         for eighths in eighths {
             let reduced = dim * eighths / 32 * 4;
-            if reduced < 8 || askers.len() < queries_per_dim * dim {
+            if reduced < 8 || askers.len() < queries_per_dim * dim || n * (reduced * 5 + 8) > spare {
                 continue;
             }
             let scan = Scan::new(Rows::reduced(self.items, reduced), precision, self.wanted());
