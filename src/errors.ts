@@ -26,6 +26,9 @@ export const ERROR_CODES = [
   'OUTPUT_FORMAT',
   'DISK_FULL',
   'TOO_LARGE',
+  'TMP_DISK_FULL',
+  'TMP_UNWRITABLE',
+  'MEMORY_TOO_SMALL',
 ] as const
 
 export type ErrorCode = (typeof ERROR_CODES)[number]

@@ -29,7 +29,47 @@ export interface NativeTable extends Disposable {
   countDuplicateIds(): Promise<number>
 }
 
+/** What the metadata of a table tells. */
+export interface TableSize {
+  rows: number
+  dim: number
+  /** Bytes of ids and carried columns. */
+  heldBytes: number
+  /** Bytes of the buffers of each thread that reads. */
+  threadBytes: number
+  /** Bytes of tables given in memory, until they are read. */
+  givenBytes: number
+}
+
+/** A table whose size is known and whose rows are still to be read. */
+export interface NativeOpenTable extends Disposable {
+  readonly size: TableSize
+}
+
+/** Where vectors go that memory has no room for, and how many bytes of them may be in memory at once. */
+export interface Spilling {
+  dir: string
+  residentBytes: number
+}
+
+/** Consecutive rows of a table. */
+export interface RowRange {
+  first: number
+  count: number
+}
+
+/** The best neighbors so far of queries that meet the items block by block. */
+export interface NativeKept extends Disposable {
+  /** Takes in what one block of items gave consecutive queries, and gives their best so far. */
+  merge(
+    found: NativeNeighbors,
+    options: { firstQuery: number; firstItem: number; leaveOut?: Uint32Array; first: boolean; last: boolean },
+  ): Promise<NativeNeighbors>
+}
+
 export interface NativeItems extends Disposable {
+  /** How much memory an exact search may take for copies of the items; without a limit it takes what makes it fast. */
+  limitSpareBytes(bytes: number): void
   readonly numRows: number
   readonly numDistinct: number
   readonly dim: number
@@ -167,8 +207,14 @@ export interface Addon {
   cpu(): { level: CpuLevel; threads: number; model: string }
   peakMemoryBytes(): number
   cpuSeconds(): number
-  readTable(sources: NativeSource[], options: NativeReadOptions, job: NativeJob): Promise<NativeTable>
-  newItems(table: NativeTable, metric: Metric, threads: number, job: NativeJob): Promise<NativeItems>
+  openTable(sources: NativeSource[], options: NativeReadOptions, job: NativeJob): Promise<NativeOpenTable>
+  /** Reads an open table, and takes it. */
+  readTable(table: NativeOpenTable, spilling: Spilling | undefined, job: NativeJob): Promise<NativeTable>
+  /** Takes the vectors of the table; of a range of rows, copies them. */
+  newItems(table: NativeTable, metric: Metric, threads: number, job: NativeJob, range?: RowRange): Promise<NativeItems>
+  /** Without a directory, all of one block of items. */
+  createKept(numQueries: number, k: number, dir?: string): NativeKept
+  freeDiskBytes(dir: string): number | undefined
   exactSearch(
     items: NativeItems,
     queries: NativeTable | undefined,

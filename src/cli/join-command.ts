@@ -72,6 +72,13 @@ export const joinHelp: CommandHelp = {
     threads: { type: 'string', value: 'N', help: 'changes the time, never the answer (all)', group: RUN },
     seed: { type: 'string', value: 'N', help: 'of samples and clusters (0)', group: RUN },
     plan: { type: 'string', value: 'FILE', help: 'run the plan of a report again; choose nothing anew', group: RUN },
+    memory: {
+      type: 'string',
+      value: 'SIZE',
+      help: '512MB, 3GB, 2GiB; what does not fit is spilled (70% of what is free)',
+      group: RUN,
+    },
+    tmp: { type: 'string', value: 'DIR', help: "temporary files (the system's directory)", group: RUN },
     explain: { type: 'boolean', help: 'print the plan with its estimates; run nothing', group: RUN },
     quiet: { type: 'boolean', short: 'q', help: 'nothing on stderr but errors', group: RUN },
     help: { type: 'boolean', short: 'h', help: 'this text', group: RUN },
@@ -164,6 +171,8 @@ function joinOptions(parsed: Parsed, out: string | undefined): JoinOptions {
     threads: number(parsed, 'threads'),
     seed: number(parsed, 'seed'),
     plan: planOption(parsed),
+    memory: text(parsed, 'memory'),
+    tmp: text(parsed, 'tmp'),
     force: isSet(parsed, 'force') || undefined,
   }
 }

@@ -5,6 +5,7 @@ import {
   type NativeClusters,
   type NativeItems,
   type NativeTable,
+  type RowRange,
 } from '../native.ts'
 
 /** The items of a join in native memory: vectors ready to search, the other columns, and lists once they are built. */
@@ -13,18 +14,32 @@ export class ItemIndex {
   /** Ids and carried columns; its vectors are in `items`. */
   readonly table: NativeTable
   readonly items: NativeItems
+  readonly #ownsTable: boolean
   #clusters: NativeClusters | undefined
 
-  private constructor(metric: Metric, table: NativeTable, items: NativeItems) {
+  private constructor(metric: Metric, table: NativeTable, items: NativeItems, ownsTable: boolean) {
     this.metric = metric
     this.table = table
     this.items = items
+    this.#ownsTable = ownsTable
   }
 
   /** Takes over a table: its vectors move, and it is disposed of with the index. */
   static async create(table: NativeTable, metric: Metric, threads: number, options: CallOptions): Promise<ItemIndex> {
     const items = await call((native, job) => native.newItems(table, metric, threads, job), options)
-    return new ItemIndex(metric, table, items)
+    return new ItemIndex(metric, table, items, true)
+  }
+
+  /** An index of some rows of a table, numbered from the first of them. Their vectors are copied; the table stays the caller's. */
+  static async ofRows(
+    table: NativeTable,
+    range: RowRange,
+    metric: Metric,
+    threads: number,
+    options: CallOptions,
+  ): Promise<ItemIndex> {
+    const items = await call((native, job) => native.newItems(table, metric, threads, job, range), options)
+    return new ItemIndex(metric, table, items, false)
   }
 
   get clusters(): NativeClusters | undefined {
@@ -43,6 +58,6 @@ export class ItemIndex {
   dispose(): void {
     this.#clusters?.dispose()
     this.items.dispose()
-    this.table.dispose()
+    if (this.#ownsTable) this.table.dispose()
   }
 }

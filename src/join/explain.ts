@@ -1,3 +1,4 @@
+import type { MemoryPlan } from './memory.ts'
 import type { Plan } from './plan.ts'
 
 /** A plan in words: method and reason, then a line a stage. */
@@ -23,8 +24,20 @@ export function explainPlan(plan: Plan): string {
     lines.push('', 'nprobe and rescore are first guesses: they are chosen on a sample when the join runs.')
   }
   const on = `${plan.threads} thread${plan.threads === 1 ? '' : 's'} with ${plan.level} kernels`
-  lines.push('', `Estimated: ${formatSeconds(plan.seconds)}, ${formatBytes(plan.bytes)} of memory (${on})`)
+  const { memory } = plan
+  const bytes = memory?.peak ?? plan.bytes
+  lines.push('', `Estimated: ${formatSeconds(plan.seconds)}, ${formatBytes(bytes)} of memory (${on})`)
+  if (memory) lines.push(`Memory:    ${explainMemory(memory, shape.items)}`)
   return lines.join('\n')
+}
+
+function explainMemory({ budget, way, tmp, tmpBytes, itemRows }: MemoryPlan, items: number): string {
+  const of = `of a budget of ${formatBytes(budget)}`
+  const spilled = `${formatBytes(tmpBytes)} in ${tmp}`
+  if (way === 'memory') return `all in memory, ${of}`
+  if (way === 'spill') return `vectors in temporary files, ${spilled}, ${of}`
+  const blocks = Math.ceil(items / itemRows)
+  return `items in ${blocks} block${blocks === 1 ? '' : 's'} of ${itemRows.toLocaleString('en-US')}, ${spilled}, ${of}`
 }
 
 export function formatSeconds(seconds: number): string {

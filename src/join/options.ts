@@ -1,6 +1,7 @@
-import { availableParallelism } from 'node:os'
+import { availableParallelism, tmpdir } from 'node:os'
 import { invalidOption, NighError } from '../errors.ts'
 import type { Metric } from '../native.ts'
+import { DEFAULT_MEMORY, memoryBytes } from './budget.ts'
 import { type SavedPlan, savedPlan } from './saved-plan.ts'
 
 /** What a kNN join can be asked. Each has a default; none is required. */
@@ -41,6 +42,10 @@ export interface JoinOptions {
   seed?: number | undefined
   /** A plan to run again, from a report: nothing is chosen anew, and the same tables give the same bytes. */
   plan?: SavedPlan | { plan: SavedPlan } | undefined
+  /** Memory to use: bytes, or `512MB`, `3GB`, `2GiB`, `70%` of what is free. What does not fit is spilled. Default `70%`. */
+  memory?: number | string | undefined
+  /** The directory of temporary files. Default: that of the system. */
+  tmp?: string | undefined
   /** Replace an existing output. */
   force?: boolean | undefined
 }
@@ -62,6 +67,9 @@ export interface JoinParams {
   threads: number
   seed: number
   plan: SavedPlan | undefined
+  /** Bytes. */
+  memory: number
+  tmp: string
   force: boolean
 }
 
@@ -79,7 +87,7 @@ const MAX_THREADS = 1024
 const KNOWN: readonly (keyof JoinOptions)[] = [
   ...(['k', 'metric', 'recall', 'exact', 'maxDistance', 'includeSelf', 'idCol', 'featuresCol'] as const),
   ...(['queryIdCol', 'itemIdCol', 'queryFeaturesCol', 'itemFeaturesCol', 'columns', 'queryColumns'] as const),
-  ...(['layout', 'onInvalid', 'rejects', 'threads', 'seed', 'plan', 'force'] as const),
+  ...(['layout', 'onInvalid', 'rejects', 'threads', 'seed', 'plan', 'memory', 'tmp', 'force'] as const),
 ]
 
 /** Checks the options and fills in the defaults. Throws `INVALID_OPTION` with the parameter's name. */
@@ -123,6 +131,8 @@ export function joinParams(options: JoinOptions): JoinParams {
     threads: integer('threads', options.threads ?? availableParallelism(), 1, MAX_THREADS),
     seed: integer('seed', options.seed ?? plan?.seed ?? 0, 0, Number.MAX_SAFE_INTEGER),
     plan,
+    memory: memoryBytes(options.memory ?? DEFAULT_MEMORY),
+    tmp: name('tmp', options.tmp ?? tmpdir()),
     force: flag('force', options.force) ?? false,
   }
 }

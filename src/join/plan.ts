@@ -21,6 +21,7 @@ import {
   tuneSeconds,
   writeSeconds,
 } from './cost.ts'
+import type { MemoryPlan } from './memory.ts'
 import type { JoinParams } from './options.ts'
 
 export type StageName = 'read' | 'cluster' | 'tune' | 'join' | 'write'
@@ -55,6 +56,8 @@ export interface Plan {
   /** Expected wall time and peak memory. */
   seconds: number
   bytes: number
+  /** Where the vectors are. */
+  memory: MemoryPlan | undefined
 }
 
 /** What the plan may build on. */
@@ -69,6 +72,8 @@ export interface Ready {
   effort?: Effort | undefined
   /** Why: of the effort, or of going exact after all without one. */
   reason?: string | undefined
+  /** Where the vectors are, once that is settled. */
+  memory?: MemoryPlan | undefined
 }
 
 /** Chooses the method by the cost model, and lays out the stages. */
@@ -122,6 +127,7 @@ export function planJoin(shape: JoinShape, params: JoinParams, level: CpuLevel, 
     seconds: stages.reduce((sum, stage) => sum + stage.seconds, 0),
     // Vectors, int8 codes and norms of the items, a second copy while lists are laid out, and the results.
     bytes: inputBytes + shape.items * (shape.dim + 16) * (method === 'cluster' ? 2 : 1) + outputBytes + 60e6,
+    memory: ready.memory,
   }
 }
 

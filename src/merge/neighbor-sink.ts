@@ -31,7 +31,7 @@ export class NeighborSink {
   }
 
   /** `queries` is undefined in a self join. */
-  static create(index: ItemIndex, queries: NativeTable | undefined, options: SinkOptions): NeighborSink {
+  static create(index: Pick<ItemIndex, 'table'>, queries: NativeTable | undefined, options: SinkOptions): NeighborSink {
     const { path, layout, columns, queryColumns, force } = options
     const writing = {
       ...(path === undefined ? {} : { path }),

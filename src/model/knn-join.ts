@@ -1,13 +1,21 @@
 import { StageClock } from '../engine/engine.ts'
-import { planLocally } from '../engine/local/run.ts'
-import type { ItemIndex } from '../indexes/item-index.ts'
 import { explainPlan } from '../join/explain.ts'
-import { type JoinOptions, type JoinParams, joinParams } from '../join/options.ts'
-import type { Plan } from '../join/plan.ts'
-import type { NativeTable } from '../native.ts'
+import { type JoinOptions, joinParams } from '../join/options.ts'
+import { type Plan, planJoin } from '../join/plan.ts'
+import { callNow, type NativeTable } from '../native.ts'
+import type { OpenTable } from '../table/read.ts'
 import type { TableInput } from '../table/source.ts'
 import type { JoinResult } from './join-result.ts'
-import { checkOutputs, joinTables, type OutputOptions, readItems, readQueries } from './nearest-neighbors.ts'
+import {
+  checkOutputs,
+  joinBlocks,
+  joinTables,
+  type OutputOptions,
+  openSide,
+  planned,
+  readItems,
+  readSide,
+} from './nearest-neighbors.ts'
 
 export interface KnnJoinOptions extends JoinOptions, OutputOptions {}
 
@@ -17,57 +25,94 @@ export interface KnnJoinOptions extends JoinOptions, OutputOptions {}
  * @throws NighError with a code of docs/errors.md
  */
 export function knnJoin(queries: TableInput, items: TableInput, options: KnnJoinOptions = {}): Promise<JoinResult> {
-  return withTables(queries, items, options, joinTables)
+  return join(queries, items, options)
 }
 
 /** The k nearest other rows of each row. Rows with equal vectors are each other's neighbors. */
 export function selfJoin(items: TableInput, options: KnnJoinOptions = {}): Promise<JoinResult> {
-  return withTables(undefined, items, options, joinTables)
+  return join(undefined, items, options)
 }
 
-/** The plan of a join with its estimated time and memory, without running it. `queries` is `self` for a self join. */
-export function explainJoin(
+/**
+ * The plan of a join with its estimated time and memory, from what the metadata of the tables tells. `queries` is `self` for a
+ * self join.
+ */
+export async function explainJoin(
   queries: TableInput | { self: true },
   items: TableInput,
-  options: KnnJoinOptions = {},
+  { signal, onProgress, to: _, ...options }: KnnJoinOptions = {},
 ): Promise<{ plan: Plan; text: string }> {
-  const asked = isSelf(queries) ? undefined : queries
-  return withTables(asked, items, { ...options, to: undefined, rejects: undefined }, async (index, table, params) => {
-    const plan = planLocally({ index, queries: table, params })
+  const params = joinParams(options)
+  const opened = await openBoth(isSelf(queries) ? undefined : queries, items, params, { signal, onProgress })
+  try {
+    const memory = planned(opened.items, opened.queries, params, [])
+    const { rows, dim } = opened.items.native.size
+    const shape = { queries: opened.queries?.native.size.rows ?? rows, items: rows, dim, self: isSelf(queries) }
+    const plan = planJoin(shape, params, callNow((native) => native.cpu()).level, { memory })
     return { plan, text: explainPlan(plan) }
-  })
+  } finally {
+    opened.dispose()
+  }
 }
 
 function isSelf(queries: TableInput | { self: true }): queries is { self: true } {
   return typeof queries === 'object' && 'self' in queries && queries.self === true
 }
 
-type Run<T> = (
-  index: ItemIndex,
-  queries: NativeTable | undefined,
-  params: JoinParams,
-  clock: StageClock,
-  output: OutputOptions,
-) => Promise<T>
+interface Opened {
+  items: OpenTable
+  queries: OpenTable | undefined
+  dispose(): void
+}
 
-async function withTables<T>(
+async function openBoth(
+  queries: TableInput | undefined,
+  items: TableInput,
+  params: ReturnType<typeof joinParams>,
+  call: OutputOptions,
+): Promise<Opened> {
+  const selfColumns = queries === undefined ? params.query.columns : []
+  const itemsOpen = await openSide(items, params, 'item', call, [...params.item.columns, ...selfColumns])
+  try {
+    const open =
+      queries === undefined ? undefined : await openSide(queries, params, 'query', call, params.query.columns)
+    const dispose = () => {
+      itemsOpen.native.dispose()
+      open?.native.dispose()
+    }
+    return { items: itemsOpen, queries: open, dispose }
+  } catch (error) {
+    itemsOpen.native.dispose()
+    throw error
+  }
+}
+
+async function join(
   queries: TableInput | undefined,
   items: TableInput,
   { signal, onProgress, to, ...options }: KnnJoinOptions,
-  run: Run<T>,
-): Promise<T> {
+): Promise<JoinResult> {
   const params = joinParams(options)
   const output = { signal, onProgress, to }
   checkOutputs(to, params)
   const clock = new StageClock()
-  const selfColumns = queries === undefined ? params.query.columns : []
-  const index = await readItems(items, params, clock, output, selfColumns)
-  let table: NativeTable | undefined
+  const opened = await clock.time('read', () => openBoth(queries, items, params, output))
+  const held: { dispose(): void }[] = [opened]
+  const hold = <T extends { dispose(): void }>(value: T) => {
+    held.push(value)
+    return value
+  }
+  const readTheQueries = async (memory: ReturnType<typeof planned>): Promise<NativeTable | undefined> =>
+    opened.queries && hold(await readSide(opened.queries, memory, clock, output))
   try {
-    table = queries === undefined ? undefined : await readQueries(queries, params, clock, output)
-    return await run(index, table, params, clock, output)
+    const memory = planned(opened.items, opened.queries, params, [])
+    if (memory.way === 'blocks') {
+      const table = hold(await readSide(opened.items, memory, clock, output))
+      return await joinBlocks({ items: table, queries: await readTheQueries(memory), params, memory }, clock, output)
+    }
+    const index = hold(await readItems(opened.items, memory, params, clock, output))
+    return await joinTables(index, await readTheQueries(memory), params, memory, clock, output)
   } finally {
-    table?.dispose()
-    index.dispose()
+    for (const value of held.reverse()) value.dispose()
   }
 }

@@ -1,14 +1,18 @@
 import type { Table } from 'apache-arrow'
 import { type EngineCall, StageClock } from '../engine/engine.ts'
-import { runLocally } from '../engine/local/run.ts'
+import { type BlockJoin, runInBlocks } from '../engine/local/blocks.ts'
+import { type LocalOutcome, runLocally } from '../engine/local/run.ts'
 import { NighError } from '../errors.ts'
 import { ItemIndex } from '../indexes/item-index.ts'
 import { chooseNumLists } from '../join/cost.ts'
+import { formatBytes } from '../join/explain.ts'
+import { type MemoryPlan, planMemory } from '../join/memory.ts'
 import { type JoinOptions, type JoinParams, joinParams } from '../join/options.ts'
 import { planJoin } from '../join/plan.ts'
+import type { SinkOptions } from '../merge/neighbor-sink.ts'
 import { call, callNow, type NativeTable } from '../native.ts'
-import { checkOutput, writeRejects } from '../table/output.ts'
-import { readTable } from '../table/read.ts'
+import { checkOutput, cleanTemporaryFiles, writeRejects } from '../table/output.ts'
+import { type OpenTable, openTable, readOpenTable } from '../table/read.ts'
 import type { TableInput } from '../table/source.ts'
 import { JoinResult } from './join-result.ts'
 import { buildReport } from './report.ts'
@@ -31,7 +35,13 @@ export class NearestNeighbors {
   async fit(items: TableInput, call: EngineCall = {}): Promise<NearestNeighborsModel> {
     const { params } = this
     const clock = new StageClock()
-    const index = await readItems(items, params, clock, call)
+    const open = await openSide(items, params, 'item', call, params.item.columns)
+    const memory = planned(open, undefined, params, [open])
+    if (memory.way === 'blocks') {
+      open.native.dispose()
+      throw tooSmallForModel(memory)
+    }
+    const index = await readItems(open, memory, params, clock, call)
     try {
       const rows = index.items.numRows
       const { dim, numDistinct: distinct } = index.items
@@ -44,7 +54,7 @@ export class NearestNeighbors {
           index.cluster(chooseNumLists(distinct), seed, threads, { signal: call.signal, onProgress }),
         )
       }
-      return new NearestNeighborsModel(params, index)
+      return new NearestNeighborsModel(params, index, memory)
     } catch (error) {
       index.dispose()
       throw error
@@ -56,13 +66,15 @@ export class NearestNeighbors {
 export class NearestNeighborsModel implements AsyncDisposable {
   readonly params: JoinParams
   readonly #index: ItemIndex
+  readonly #memory: MemoryPlan
   /** Lists are built once and calls share them: one at a time. */
   #queue: Promise<unknown> = Promise.resolve()
   #disposed = false
 
-  constructor(params: JoinParams, index: ItemIndex) {
+  constructor(params: JoinParams, index: ItemIndex, memory: MemoryPlan) {
     this.params = params
     this.#index = index
+    this.#memory = memory
   }
 
   get numItems(): number {
@@ -79,9 +91,10 @@ export class NearestNeighborsModel implements AsyncDisposable {
     return this.#inTurn(async () => {
       const clock = new StageClock()
       checkOutputs(options.to, this.params)
-      const table = await readQueries(queries, this.params, clock, options)
+      const open = await openSide(queries, this.params, 'query', options, this.params.query.columns)
+      const table = await readSide(open, this.#memory, clock, options)
       try {
-        return await joinTables(this.#index, table, this.params, clock, options)
+        return await joinTables(this.#index, table, this.params, this.#memory, clock, options)
       } finally {
         table.dispose()
       }
@@ -92,7 +105,7 @@ export class NearestNeighborsModel implements AsyncDisposable {
   joinSelf(options: OutputOptions = {}): Promise<JoinResult> {
     return this.#inTurn(async () => {
       checkOutputs(options.to, this.params)
-      return joinTables(this.#index, undefined, this.params, new StageClock(), options)
+      return joinTables(this.#index, undefined, this.params, this.#memory, new StageClock(), options)
     })
   }
 
@@ -116,70 +129,129 @@ export function checkOutputs(to: string | undefined, { rejects, force }: JoinPar
   for (const path of [to, rejects]) if (path !== undefined) checkOutput(path, force)
 }
 
-/** Reads the items of a join into an index, with every column that either side of the result carries of them. */
-export async function readItems(
-  items: TableInput,
-  params: JoinParams,
-  clock: StageClock,
-  call: EngineCall,
-  queryColumns: readonly string[] = [],
-): Promise<ItemIndex> {
-  const { metric, threads } = params
-  const columns = [...new Set([...params.item.columns, ...queryColumns])]
-  return clock.time('read', async () => {
-    const table = await readSide(items, params, 'item', call, columns)
-    try {
-      return await ItemIndex.create(table, metric, threads, { signal: call.signal })
-    } catch (error) {
-      table.dispose()
-      throw error
-    }
-  })
-}
-
-export function readQueries(
-  queries: TableInput,
-  params: JoinParams,
-  clock: StageClock,
-  call: EngineCall,
-): Promise<NativeTable> {
-  return clock.time('read', () => readSide(queries, params, 'query', call, params.query.columns))
-}
-
-function readSide(
+/** Opens a side of a join: its columns and its size. */
+export async function openSide(
   input: TableInput,
   params: JoinParams,
   side: 'query' | 'item',
   call: EngineCall,
   columns: readonly string[],
-): Promise<NativeTable> {
+): Promise<OpenTable> {
   const { onInvalid, threads } = params
-  const onProgress = (progress: { done: number; total: number }) => call.onProgress?.({ stage: 'read', ...progress })
-  return readTable(input, { ...params[side], columns, onInvalid, threads, side }, { signal: call.signal, onProgress })
+  const unique = [...new Set(columns)]
+  return openTable(input, { ...params[side], columns: unique, onInvalid, threads, side }, { signal: call.signal })
 }
 
-/** Joins tables in memory: checks that they fit each other, runs the plan, reports. */
+/** Where the vectors of a join go. What was opened is given up where nothing will do. A model's items are all searched at once. */
+export function planned(
+  items: OpenTable,
+  queries: OpenTable | undefined,
+  params: JoinParams,
+  opened: readonly OpenTable[],
+): MemoryPlan {
+  const { k, exact, threads, memory: budget, tmp } = params
+  const size = items.native.size
+  try {
+    const asked = queries?.native.size
+    if (asked && asked.rows > 0 && size.rows > 0 && asked.dim !== size.dim) throw clash(asked.dim, size.dim)
+    return planMemory({
+      items: size,
+      queries: asked,
+      k: Math.min(k, Math.max(1, size.rows)),
+      exact,
+      threads,
+      budget,
+      tmp,
+    })
+  } catch (error) {
+    for (const table of opened) table.native.dispose()
+    throw error
+  }
+}
+
+function tooSmallForModel({ budget }: MemoryPlan): NighError {
+  const message = `${formatBytes(budget)} of memory do not hold what a model searches; a single join works in blocks (knnJoin, nigh join)`
+  return new NighError('MEMORY_TOO_SMALL', message)
+}
+
+function clash(queryDim: number, itemDim: number): NighError {
+  const message = `query vectors have ${queryDim} dimensions; item vectors have ${itemDim}`
+  return new NighError('DIMENSION_MISMATCH', message)
+}
+
+/** Reads a side of a join. */
+export function readSide(
+  open: OpenTable,
+  memory: MemoryPlan,
+  clock: StageClock,
+  call: EngineCall,
+): Promise<NativeTable> {
+  const { way, tmp: dir, residentBytes } = memory
+  if (way !== 'memory') cleanTemporaryFiles(dir)
+  const spilling = way === 'memory' ? undefined : { dir, residentBytes }
+  const onProgress = (progress: { done: number; total: number }) => call.onProgress?.({ stage: 'read', ...progress })
+  return clock.time('read', () => readOpenTable(open, spilling, { signal: call.signal, onProgress }))
+}
+
+/** Reads the items of a join into an index. */
+export async function readItems(
+  open: OpenTable,
+  memory: MemoryPlan,
+  params: JoinParams,
+  clock: StageClock,
+  call: EngineCall,
+): Promise<ItemIndex> {
+  const table = await readSide(open, memory, clock, call)
+  try {
+    const { metric, threads } = params
+    return await clock.time('read', () => ItemIndex.create(table, metric, threads, { signal: call.signal }))
+  } catch (error) {
+    table.dispose()
+    throw error
+  }
+}
+
+/** Joins tables that were read: checks that they fit each other, runs the plan, reports. */
 export async function joinTables(
   index: ItemIndex,
   queries: NativeTable | undefined,
   params: JoinParams,
+  memory: MemoryPlan,
   clock: StageClock,
   options: OutputOptions,
 ): Promise<JoinResult> {
   const { items } = index
   if (queries && queries.numRows > 0 && items.numRows > 0 && queries.dim !== items.dim) {
-    throw new NighError(
-      'DIMENSION_MISMATCH',
-      `query vectors have ${queries.dim} dimensions; item vectors have ${items.dim}`,
-    )
+    throw clash(queries.dim, items.dim)
   }
-  const { layout, force } = params
-  const sink = { path: options.to, layout, columns: params.item.columns, queryColumns: params.query.columns, force }
-  const outcome = await runLocally({ index, queries, params }, sink, clock, options)
-  const rejected = index.table.rejectedRows + (queries?.rejectedRows ?? 0)
+  const sink = sinkOf(params, options)
+  const outcome = await runLocally({ index, queries, params, memory }, sink, clock, options)
+  return finished(index.table, queries, params, clock, outcome, options)
+}
+
+/** Joins tables in temporary files, the items block by block. */
+export async function joinBlocks(join: BlockJoin, clock: StageClock, options: OutputOptions): Promise<JoinResult> {
+  const { items, queries, params } = join
+  const outcome = await runInBlocks(join, sinkOf(params, options), clock, options)
+  return finished(items, queries, params, clock, outcome, options)
+}
+
+function sinkOf({ layout, force, item, query }: JoinParams, { to }: OutputOptions): SinkOptions {
+  return { path: to, layout, columns: item.columns, queryColumns: query.columns, force }
+}
+
+async function finished(
+  items: NativeTable,
+  queries: NativeTable | undefined,
+  params: JoinParams,
+  clock: StageClock,
+  outcome: LocalOutcome,
+  { to, signal }: OutputOptions,
+): Promise<JoinResult> {
+  const rejected = items.rejectedRows + (queries?.rejectedRows ?? 0)
   const rejects = rejected > 0 ? params.rejects : undefined
-  if (rejects !== undefined) await writeRejects(rejects, index.table, queries, force, { signal: options.signal })
-  const duplicateItemIds = await call(() => index.table.countDuplicateIds(), { signal: options.signal })
-  const report = buildReport({ index, queries, params, clock, outcome, path: options.to, rejects, duplicateItemIds })
-  return new JoinResult(report, options.to, outcome.written.bytes)
+  if (rejects !== undefined) await writeRejects(rejects, items, queries, params.force, { signal })
+  const duplicateItemIds = await call(() => items.countDuplicateIds(), { signal })
+  const facts = { index: { table: items }, queries, params, clock, outcome, path: to, rejects, duplicateItemIds }
+  return new JoinResult(buildReport(facts), to, outcome.written.bytes)
 }

@@ -6,7 +6,7 @@ import type { JoinReport } from '../join/report.ts'
 import { callNow, type NativeTable } from '../native.ts'
 
 interface Facts {
-  index: ItemIndex
+  index: Pick<ItemIndex, 'table'>
   queries: NativeTable | undefined
   params: JoinParams
   clock: StageClock

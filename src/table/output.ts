@@ -1,3 +1,4 @@
+import { join } from 'node:path'
 import { addon, type CallOptions, call, callNow, type NativeTable } from '../native.ts'
 
 /**
@@ -7,6 +8,11 @@ import { addon, type CallOptions, call, callNow, type NativeTable } from '../nat
 export function checkOutput(path: string, force: boolean): void {
   callNow(() => addon().cleanLeftovers(path))
   callNow(() => addon().checkOutput(path, force))
+}
+
+/** Removes what killed processes left among the temporary files: on most systems these have no name, and nothing is left. */
+export function cleanTemporaryFiles(directory: string): void {
+  callNow(() => addon().cleanLeftovers(join(directory, 'spill')))
 }
 
 /** Writes the rows that reading dropped: file, row, reason and message of each. */

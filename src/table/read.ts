@@ -1,5 +1,5 @@
 import { NighError } from '../errors.ts'
-import { type CallOptions, call, type NativeTable } from '../native.ts'
+import { type CallOptions, call, type NativeOpenTable, type NativeTable, type Spilling } from '../native.ts'
 import { nameStdin, nativeSources, type TableInput } from './source.ts'
 
 /** Which columns of a table to read, and what an invalid vector does. */
@@ -13,12 +13,14 @@ export interface ReadOptions {
   side: string
 }
 
-/** Reads a table into native memory. The caller disposes of it. */
-export async function readTable(
-  input: TableInput,
-  options: ReadOptions,
-  callOptions: CallOptions,
-): Promise<NativeTable> {
+/** A table whose size is known and whose rows are still to be read. Reading takes it; dispose of it otherwise. */
+export interface OpenTable {
+  input: TableInput
+  native: NativeOpenTable
+}
+
+/** Opens a table: its schema and its size, no rows. */
+export async function openTable(input: TableInput, options: ReadOptions, callOptions: CallOptions): Promise<OpenTable> {
   const sources = await nativeSources(input, callOptions.signal)
   const { idCol, featuresCol } = options
   const reading = {
@@ -29,8 +31,31 @@ export async function readTable(
     threads: options.threads,
     side: options.side,
   }
+  const open = () => call((native, job) => native.openTable(sources, reading, job), callOptions)
+  return { input, native: await naming(input, open) }
+}
+
+/** Reads a table, its vectors to memory or to a spill file. The caller disposes of it. */
+export function readOpenTable(
+  { input, native: open }: OpenTable,
+  spilling: Spilling | undefined,
+  callOptions: CallOptions,
+): Promise<NativeTable> {
+  return naming(input, () => call((native, job) => native.readTable(open, spilling, job), callOptions))
+}
+
+/** Reads a table into native memory. The caller disposes of it. */
+export async function readTable(
+  input: TableInput,
+  options: ReadOptions,
+  callOptions: CallOptions,
+): Promise<NativeTable> {
+  return readOpenTable(await openTable(input, options, callOptions), undefined, callOptions)
+}
+
+async function naming<T>(input: TableInput, work: () => Promise<T>): Promise<T> {
   try {
-    return await call((native, job) => native.readTable(sources, reading, job), callOptions)
+    return await work()
   } catch (error) {
     if (input !== '-' || !(error instanceof NighError)) throw error
     throw new NighError(error.code, nameStdin(input, error.message), { cause: error.cause })

@@ -2,6 +2,7 @@
 //! others take its place in the result.
 
 use crate::control::{Control, Result, check};
+use crate::store::Store;
 use rayon::prelude::*;
 
 /// Rows grouped by equal vectors. A distinct number counts the groups by their first row, so it orders as first rows do.
@@ -19,39 +20,48 @@ impl Distinct {
     }
 
     /// Groups the rows of `vectors` and keeps only the first of each group in it. None where no two rows are equal.
-    pub fn collapse(vectors: &mut Vec<f32>, dim: usize, control: &dyn Control) -> Result<Option<Distinct>> {
+    pub fn collapse(vectors: &mut Store, dim: usize, control: &dyn Control) -> Result<Option<Distinct>> {
         let num_rows = vectors.len() / dim;
-        let hashes: Vec<u64> = vectors.par_chunks_exact(dim).map(hash).collect();
+        let row = |i: usize| vectors.part(i * dim, dim);
+        let hashes: Vec<u64> = (0..num_rows).into_par_iter().map(|i| hash(row(i))).collect();
         // Open addressing over row numbers + 1; a row goes to the slot of the first equal row.
         let mask = (num_rows * 2).next_power_of_two() - 1;
         let mut table = vec![0u32; mask + 1];
         let mut firsts: Vec<u32> = Vec::new();
         let mut of_row = vec![0u32; num_rows];
-        for row in 0..num_rows {
-            if row % 65_536 == 0 {
+        for i in 0..num_rows {
+            if i % 65_536 == 0 {
                 check(control)?;
             }
-            let mut at = hashes[row] as usize & mask;
-            of_row[row] = loop {
+            let mut at = hashes[i] as usize & mask;
+            of_row[i] = loop {
                 let seen = table[at];
                 if seen == 0 {
                     table[at] = firsts.len() as u32 + 1;
-                    firsts.push(row as u32);
+                    firsts.push(i as u32);
                     break firsts.len() as u32 - 1;
                 }
                 let first = firsts[seen as usize - 1] as usize;
-                if hashes[first] == hashes[row] && vectors[first * dim..][..dim] == vectors[row * dim..][..dim] {
+                if hashes[first] == hashes[i] && row(first) == row(i) {
                     break seen - 1;
                 }
                 at = (at + 1) & mask;
             };
         }
+        drop((hashes, table));
         if firsts.len() == num_rows {
             return Ok(None);
         }
-        for (to, &from) in firsts.iter().enumerate() {
-            if to != from as usize {
-                vectors.copy_within(from as usize * dim..(from as usize + 1) * dim, to * dim);
+        // Rows that stay together move together.
+        let (mut to, mut start) = (0, 0);
+        for end in 1..=firsts.len() {
+            if end == firsts.len() || firsts[end] != firsts[end - 1] + 1 {
+                let (from, len) = (firsts[start] as usize, end - start);
+                if to != from {
+                    check(control)?;
+                    vectors.move_down(from * dim, to * dim, len * dim);
+                }
+                (to, start) = (to + len, end);
             }
         }
         vectors.truncate(firsts.len() * dim);
@@ -95,9 +105,9 @@ mod tests {
 
     #[test]
     fn groups_equal_rows_by_their_first() {
-        let mut vectors = vec![1., 2., 3., 4., 1., 2., 5., 6., 3., 4., 1., 2.];
+        let mut vectors = Store::from(vec![1., 2., 3., 4., 1., 2., 5., 6., 3., 4., 1., 2.]);
         let distinct = Distinct::collapse(&mut vectors, 2, &()).unwrap().expect("there are duplicates");
-        assert_eq!(vectors, [1., 2., 3., 4., 5., 6.]);
+        assert!(vectors == [1., 2., 3., 4., 5., 6.]);
         assert_eq!(distinct.of_row, [0, 1, 0, 2, 1, 0]);
         assert_eq!(distinct.members(0), [0, 2, 5]);
         assert_eq!(distinct.members(1), [1, 4]);
@@ -106,8 +116,8 @@ mod tests {
 
     #[test]
     fn leaves_distinct_rows_alone() {
-        let mut vectors = vec![1., 2., 2., 1.];
+        let mut vectors = Store::from(vec![1., 2., 2., 1.]);
         assert!(Distinct::collapse(&mut vectors, 2, &()).unwrap().is_none());
-        assert_eq!(vectors, [1., 2., 2., 1.]);
+        assert!(vectors == [1., 2., 2., 1.]);
     }
 }

@@ -4,7 +4,9 @@ use crate::control::{Control, Error, Result, check};
 use crate::distinct::Distinct;
 use crate::metric::{Metric, squared_norm};
 use crate::parallel::with_threads;
+use crate::reorder::reorder;
 use crate::space::Space;
+use crate::store::Store;
 use rayon::prelude::*;
 
 /// Item vectors with a metric. Exact duplicates are stored once. A *position* is a place in storage; it is a distinct number
@@ -14,7 +16,7 @@ pub struct Items {
     pub(crate) dim: usize,
     num_rows: usize,
     /// Distinct vectors, raw, by position.
-    pub(crate) vectors: Vec<f32>,
+    pub(crate) vectors: Store,
     /// Squared norms by position; for cosine alone, else empty.
     pub(crate) norms2: Vec<f64>,
     pub(crate) space: Space,
@@ -23,17 +25,20 @@ pub struct Items {
     order: Option<Vec<u32>>,
     /// The inverse of `order`.
     position: Option<Vec<u32>>,
+    /// Bytes that a search may take for copies of the items.
+    pub(crate) spare_bytes: usize,
 }
 
 impl Items {
     /// Takes `vectors` (num_rows x dim, row-major, finite). At most 2^32 - 2 rows.
     pub fn new(
-        mut vectors: Vec<f32>,
+        vectors: impl Into<Store>,
         dim: usize,
         metric: Metric,
         threads: usize,
         control: &dyn Control,
     ) -> Result<Items> {
+        let mut vectors: Store = vectors.into();
         if dim == 0 && !vectors.is_empty() || dim > 0 && !vectors.len().is_multiple_of(dim) {
             return Err(Error::Invalid(format!("{} numbers are not rows of {dim} dimensions", vectors.len())));
         }
@@ -42,17 +47,30 @@ impl Items {
             return Err(Error::Invalid(format!("{num_rows} rows; at most {} can be searched", u32::MAX - 2)));
         }
         with_threads(threads, || {
-            // -0.0 becomes 0.0, so that equal rows have equal bits.
-            vectors.par_iter_mut().with_min_len(1 << 16).for_each(|x| *x += 0.0);
+            clear_negative_zeros(&mut vectors);
             check(control)?;
             let distinct = if num_rows == 0 { None } else { Distinct::collapse(&mut vectors, dim, control)? };
             check(control)?;
             let norms2 = match metric {
-                Metric::Cosine if num_rows > 0 => vectors.par_chunks_exact(dim).map(squared_norm).collect(),
+                Metric::Cosine if num_rows > 0 => {
+                    let num_distinct = vectors.len() / dim;
+                    (0..num_distinct).into_par_iter().map(|i| squared_norm(vectors.part(i * dim, dim))).collect()
+                }
                 _ => Vec::new(),
             };
             let space = Space::new(metric, dim, &vectors, &norms2);
-            Ok(Items { metric, dim, num_rows, vectors, norms2, space, distinct, order: None, position: None })
+            Ok(Items {
+                metric,
+                dim,
+                num_rows,
+                vectors,
+                norms2,
+                space,
+                distinct,
+                order: None,
+                position: None,
+                spare_bytes: usize::MAX,
+            })
         })
     }
 
@@ -75,7 +93,7 @@ impl Items {
     }
 
     pub(crate) fn vector(&self, position: usize) -> &[f32] {
-        &self.vectors[position * self.dim..][..self.dim]
+        self.vectors.part(position * self.dim, self.dim)
     }
 
     /// The squared norm where the metric needs one, else 0.
@@ -101,39 +119,48 @@ impl Items {
         self.norms2.iter().position(|&n| n == 0.0)
     }
 
-    /// Moves the row at `order[p]` (a position) to position `p`, in place.
-    pub(crate) fn reorder(&mut self, order: Vec<u32>) {
-        let (dim, n) = (self.dim, self.num_distinct());
+    /// Moves the row at `order[p]` (a position) to position `p`.
+    pub(crate) fn reorder(&mut self, order: Vec<u32>, control: &dyn Control) -> Result<()> {
+        let n = self.num_distinct();
         assert_eq!(order.len(), n);
-        let mut done = vec![false; n];
-        let mut held = vec![0f32; dim];
-        for start in 0..n {
-            if done[start] || order[start] as usize == start {
-                continue;
-            }
-            // Follow the cycle: each place takes its row from the next place of the cycle.
-            held.copy_from_slice(&self.vectors[start * dim..][..dim]);
-            let mut to = start;
-            loop {
-                done[to] = true;
-                let from = order[to] as usize;
-                if from == start {
-                    self.vectors[to * dim..][..dim].copy_from_slice(&held);
-                    break;
-                }
-                self.vectors.copy_within(from * dim..(from + 1) * dim, to * dim);
-                to = from;
-            }
+        let mut position = vec![0u32; n];
+        for (p, &from) in order.iter().enumerate() {
+            position[from as usize] = p as u32;
         }
+        reorder(&mut self.vectors, self.dim, &order, &position, control)?;
         if !self.norms2.is_empty() {
             self.norms2 = order.iter().map(|&p| self.norms2[p as usize]).collect();
         }
         let order: Vec<u32> = order.iter().map(|&p| self.distinct_at(p as usize)).collect();
-        let mut position = vec![0u32; n];
         for (p, &d) in order.iter().enumerate() {
             position[d as usize] = p as u32;
         }
         self.order = Some(order);
         self.position = Some(position);
+        Ok(())
     }
+
+    /// Exact searches make int8 codes, or rows of fewer dimensions, of all items only where these take so many bytes at most.
+    pub fn limit_spare_bytes(&mut self, bytes: usize) {
+        self.spare_bytes = bytes;
+    }
+
+    /// Vectors are in a spill file.
+    pub fn is_spilled(&self) -> bool {
+        self.vectors.is_spilled()
+    }
+}
+
+/// -0.0 becomes 0.0, so that equal rows have equal bits. Parts without any stay as they are: in a spill file, only what was
+/// written has to go to the disk.
+fn clear_negative_zeros(vectors: &mut Store) {
+    const PART: usize = 1 << 16;
+    let parts: Vec<_> = vectors.as_mut().parts(PART).collect();
+    parts.into_par_iter().for_each(|mut part| {
+        let len = part.len();
+        let numbers = part.get_mut(0, len).expect("all of it");
+        if numbers.iter().fold(false, |any, x| any | (x.to_bits() == 1 << 31)) {
+            numbers.iter_mut().for_each(|x| *x += 0.0);
+        }
+    });
 }

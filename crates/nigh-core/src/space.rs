@@ -3,6 +3,7 @@
 
 use crate::metric::Metric;
 use crate::parallel::for_each_level;
+use crate::store::Store;
 use rayon::prelude::*;
 
 /// Uniform int8 codes: `code = round((y - center) / step)`, kept within -128..=127.
@@ -77,7 +78,7 @@ pub(crate) struct Space {
 const SAMPLE_ROWS: usize = 16_384;
 
 impl Space {
-    pub fn new(metric: Metric, dim: usize, vectors: &[f32], norms2: &[f64]) -> Space {
+    pub fn new(metric: Metric, dim: usize, vectors: &Store, norms2: &[f64]) -> Space {
         let unit = metric == Metric::Cosine;
         let flat = |v: f32| Quantizer { center: vec![v; dim], step: 1.0 };
         let mut space = Space { metric, dim, scale: 1.0, mean: vec![0.0; dim], full: flat(0.0), robust: flat(0.0) };
@@ -89,14 +90,14 @@ impl Space {
         }
         let num_rows = vectors.len() / dim;
         let row = |i: usize, out: &mut [f32]| {
-            space.prepare(&vectors[i * dim..][..dim], norms2.get(i).copied().unwrap_or(0.0), out)
+            space.prepare(vectors.part(i * dim, dim), norms2.get(i).copied().unwrap_or(0.0), out)
         };
         let ranges = (0..num_rows.div_ceil(BLOCK)).into_par_iter().map(|block| {
             let (mut range, mut y, mut whole) = (Range::empty(dim), vec![0f32; dim], !unit);
             for i in block * BLOCK..num_rows.min((block + 1) * BLOCK) {
                 row(i, &mut y);
                 range.widen(&y);
-                whole = whole && all_whole(&vectors[i * dim..][..dim]);
+                whole = whole && all_whole(vectors.part(i * dim, dim));
             }
             (range, whole)
         });
@@ -156,8 +157,11 @@ fn positive(step: f32) -> f32 {
     if step > 1e-30 && step.is_finite() { step } else { 1.0 }
 }
 
-fn largest(vectors: &[f32]) -> f32 {
-    vectors.par_chunks(1 << 16).map(largest_in).reduce(|| 0.0, f32::max)
+fn largest(vectors: &Store) -> f32 {
+    const PART: usize = 1 << 16;
+    let parts = (0..vectors.len().div_ceil(PART)).into_par_iter();
+    let part = |i: usize| vectors.part(i * PART, PART.min(vectors.len() - i * PART));
+    parts.map(|i| largest_in(part(i))).reduce(|| 0.0, f32::max)
 }
 
 fn power_of_two_below_inverse(largest: f32) -> f32 {

@@ -2,7 +2,7 @@
 
 use crate::failure::Failure;
 use crate::job::Job;
-use crate::search::{Handle, Items, Neighbors, finalize, locked};
+use crate::search::{AskedVectors, Handle, Items, Neighbors, finalize, locked};
 use crate::table::{Table, TableSource, read};
 use crate::work::{Product, Work, spawn};
 use napi::bindgen_prelude::*;
@@ -209,8 +209,8 @@ impl FoundResult {
                 }
                 Some(table) => {
                     let table = read(table);
-                    let asked = nigh_core::Queries::Vectors { vectors: &table.vectors, rows: Some(&query_rows) };
-                    nigh_core::pair_distances(&items, asked, k, &out.counts, &out.rows)?
+                    let asked = AskedVectors::of(&table, Some(&query_rows));
+                    nigh_core::pair_distances(&items, asked.queries(), k, &out.counts, &out.rows)?
                 }
             };
             Ok(Claims { query_rows, neighbors: out, claimed, pairs, self_pairs, repeated })

@@ -7,6 +7,7 @@ mod failure;
 mod graph;
 mod job;
 mod judge;
+mod kept;
 mod search;
 mod system;
 mod table;

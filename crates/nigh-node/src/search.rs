@@ -156,7 +156,36 @@ impl Ask {
             let text = format!("queries have {} dimensions; items have {}", table.dim, items.dim());
             return Err(Failure::new("DIMENSION_MISMATCH", text));
         }
-        Ok(f(nigh_core::Queries::Vectors { vectors: &table.vectors, rows })?)
+        let asked = AskedVectors::of(&table, rows);
+        Ok(f(asked.queries())?)
+    }
+}
+
+/// The vectors of queries as searches take them. Those of a spill file come to the heap, the rows that ask alone.
+pub struct AskedVectors<'a> {
+    vectors: std::borrow::Cow<'a, [f32]>,
+    rows: Option<&'a [u32]>,
+}
+
+impl<'a> AskedVectors<'a> {
+    pub fn of(table: &'a nigh_table::Table, rows: Option<&'a [u32]>) -> AskedVectors<'a> {
+        let (vectors, dim) = (&table.vectors, table.dim);
+        if !vectors.is_spilled() {
+            return AskedVectors { vectors: vectors.part(0, vectors.len()).into(), rows };
+        }
+        let gathered = match rows {
+            None => vectors.to_vec(),
+            Some(rows) if rows.windows(2).all(|pair| pair[0] + 1 == pair[1]) => {
+                let first = rows.first().map_or(0, |&row| row as usize);
+                vectors.copy(first * dim, rows.len() * dim)
+            }
+            Some(rows) => rows.iter().flat_map(|&row| vectors.part(row as usize * dim, dim)).copied().collect(),
+        };
+        AskedVectors { vectors: gathered.into(), rows: None }
+    }
+
+    pub fn queries(&self) -> nigh_core::Queries<'_> {
+        nigh_core::Queries::Vectors { vectors: &self.vectors, rows: self.rows }
     }
 }
 
@@ -169,19 +198,45 @@ fn queries_of(queries: Option<&Table>) -> Outcome<Option<Arc<crate::table::Share
     queries.map(|table| table.handle.get()).transpose()
 }
 
-/// Prepares the vectors of a table for search; the table keeps its other columns and loses the vectors.
+/// Some rows of a table.
+#[napi(object, object_to_js = false)]
+pub struct RowRange {
+    pub first: u32,
+    pub count: u32,
+}
+
+/// Prepares the vectors of a table for search; the table keeps its other columns and loses the vectors. Of a range of rows the
+/// vectors are copied to memory.
 #[napi]
-pub fn new_items(table: &Table, metric: String, threads: u32, job: &Job) -> Result<AsyncTask<Work<NewItems>>> {
+pub fn new_items(
+    table: &Table,
+    metric: String,
+    threads: u32,
+    job: &Job,
+    range: Option<RowRange>,
+) -> Result<AsyncTask<Work<NewItems>>> {
     let (table, state) = (table.handle.get()?, job.state.clone());
     let metric = nigh_core::Metric::parse(&metric)
         .ok_or_else(|| Failure::new("INVALID_ARGUMENT", format!("unknown metric {metric}")))?;
     Ok(spawn(move || {
         let (vectors, dim) = {
             let mut table = table.write().unwrap_or_else(PoisonError::into_inner);
-            (table.take_vectors(), table.dim)
+            match &range {
+                None => (table.take_vectors(), table.dim),
+                Some(range) => (copied(&table, range)?, table.dim),
+            }
         };
         Ok(NewItems(nigh_core::Items::new(vectors, dim, metric, threads as usize, &*state)?))
     }))
+}
+
+fn copied(table: &nigh_table::Table, range: &RowRange) -> Outcome<nigh_core::Store> {
+    let (first, count) = (range.first as usize, range.count as usize);
+    if first + count > table.num_rows {
+        let text = format!("{count} rows from row {first} on of {} rows", table.num_rows);
+        return Err(Failure::new("INVALID_ARGUMENT", text));
+    }
+    Ok(table.vectors.copy(first * table.dim, count * table.dim).into())
 }
 
 #[napi]
@@ -261,6 +316,13 @@ impl Items {
     #[napi(getter)]
     pub fn num_rows(&self) -> Result<u32> {
         Ok(locked(&*self.handle.get()?).num_rows() as u32)
+    }
+    /// How much memory an exact search may take for copies of the items.
+    #[napi]
+    pub fn limit_spare_bytes(&self, bytes: f64) -> Result<()> {
+        let items = self.handle.get()?;
+        items.write().unwrap_or_else(PoisonError::into_inner).limit_spare_bytes(bytes as usize);
+        Ok(())
     }
     #[napi(getter)]
     pub fn num_distinct(&self) -> Result<u32> {

@@ -6,8 +6,9 @@ use crate::search::{Handle, finalize};
 use crate::work::{Product, Work, spawn};
 use napi::bindgen_prelude::*;
 use napi_derive::napi;
+use nigh_core::SpillTo;
 use nigh_table::{OnInvalid, ReadOptions, Source};
-use std::sync::{PoisonError, RwLock, RwLockReadGuard};
+use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard};
 
 pub type Shared = RwLock<nigh_table::Table>;
 
@@ -39,7 +40,7 @@ impl From<nigh_table::TableError> for Failure {
 impl Product for nigh_table::Table {
     type JsValue = Table;
     fn into_js(self, env: &Env) -> Result<Table> {
-        let bytes = self.vectors.len() * 4 + self.num_rows * 8;
+        let bytes = self.vectors.heap_bytes() + self.num_rows * 8;
         Ok(Table { handle: Handle::new(RwLock::new(self), "table", bytes, env) })
     }
 }
@@ -91,20 +92,94 @@ impl From<TableReading> for ReadOptions {
             columns: reading.columns,
             on_invalid: if reading.on_invalid == "drop" { OnInvalid::Drop } else { OnInvalid::Fail },
             threads: reading.threads as usize,
+            spill: None,
             side: if reading.side == "query" { "queries" } else { "items" },
         }
     }
 }
 
+/// A table of known size whose rows are still to be read; reading takes it.
+#[napi(custom_finalize)]
+pub struct OpenTable {
+    open: Arc<Mutex<Option<nigh_table::OpenTable>>>,
+    size: TableSize,
+}
+
+impl ObjectFinalize for OpenTable {}
+
+/// What the metadata tells.
+#[napi(object)]
+#[derive(Clone)]
+pub struct TableSize {
+    pub rows: f64,
+    pub dim: u32,
+    /// Bytes of ids and carried columns; of the buffers of each thread that reads; and of tables given in memory.
+    pub held_bytes: f64,
+    pub thread_bytes: f64,
+    pub given_bytes: f64,
+}
+
+impl Product for nigh_table::OpenTable {
+    type JsValue = OpenTable;
+    fn into_js(self, _env: &Env) -> Result<OpenTable> {
+        let need = self.need;
+        let size = TableSize {
+            rows: self.num_rows as f64,
+            dim: self.dim as u32,
+            held_bytes: need.held_bytes as f64,
+            thread_bytes: need.thread_bytes as f64,
+            given_bytes: need.given_bytes as f64,
+        };
+        Ok(OpenTable { open: Arc::new(Mutex::new(Some(self))), size })
+    }
+}
+
 #[napi]
-pub fn read_table(
+impl OpenTable {
+    #[napi(getter)]
+    pub fn size(&self) -> TableSize {
+        self.size.clone()
+    }
+    #[napi]
+    pub fn dispose(&self) {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner).take();
+    }
+}
+
+/// Where what memory has no room for goes, and how much of it may be in memory at once.
+#[napi(object, object_to_js = false)]
+pub struct Spilling {
+    pub dir: String,
+    pub resident_bytes: f64,
+}
+
+impl From<Spilling> for SpillTo {
+    fn from(spilling: Spilling) -> SpillTo {
+        SpillTo { dir: spilling.dir.into(), resident_bytes: spilling.resident_bytes as usize }
+    }
+}
+
+#[napi]
+pub fn open_table(
     sources: Vec<TableSource>,
     options: TableReading,
     job: &Job,
-) -> Result<AsyncTask<Work<nigh_table::Table>>> {
+) -> Result<AsyncTask<Work<nigh_table::OpenTable>>> {
     let sources = sources.into_iter().map(TableSource::take).collect::<Outcome<Vec<_>>>()?;
     let (options, state) = (ReadOptions::from(options), job.state.clone());
-    Ok(spawn(move || Ok(nigh_table::read_table_owned(sources, &options, &*state)?)))
+    Ok(spawn(move || Ok(nigh_table::OpenTable::new(sources, options, &*state)?)))
+}
+
+#[napi]
+pub fn read_table(
+    table: &OpenTable,
+    spilling: Option<Spilling>,
+    job: &Job,
+) -> Result<AsyncTask<Work<nigh_table::Table>>> {
+    let open = table.open.lock().unwrap_or_else(PoisonError::into_inner).take();
+    let open = open.ok_or_else(|| Failure::disposed("open table"))?;
+    let state = job.state.clone();
+    Ok(spawn(move || Ok(open.read(spilling.map(SpillTo::from), &*state)?)))
 }
 
 pub fn read(table: &Shared) -> RwLockReadGuard<'_, nigh_table::Table> {

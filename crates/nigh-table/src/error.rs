@@ -113,6 +113,16 @@ impl TableError {
     }
 }
 
+impl From<nigh_core::Error> for TableError {
+    fn from(error: nigh_core::Error) -> TableError {
+        match error {
+            nigh_core::Error::Cancelled => TableError::new(code::CANCELLED, "cancelled while working on a table"),
+            nigh_core::Error::Invalid(message) => TableError::internal(message),
+            nigh_core::Error::Spill { code, message } => TableError::new(code, message),
+        }
+    }
+}
+
 impl fmt::Display for TableError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.message)

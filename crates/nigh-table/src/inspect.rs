@@ -335,7 +335,7 @@ impl VectorProbe {
             vector_column: &self.report.column,
             on_invalid: OnInvalid::Drop,
         };
-        let mut sink = Sink::new(names, dim, first_row, &mut self.scratch, &[]);
+        let mut sink = Sink::new(names, dim, first_row, self.scratch.as_mut_slice().into(), &[]);
         write_rows(form, array, &mut sink)?;
         let (dropped, kinds) = (std::mem::take(&mut sink.dropped), std::mem::take(&mut sink.kinds));
         let valid = sink.seen() - dropped.len();

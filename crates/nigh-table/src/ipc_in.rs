@@ -229,6 +229,19 @@ impl IpcFile {
         self.batches.iter().map(|b| b.rows)
     }
 
+    /// Bytes of a batch as it is stored.
+    pub fn batch_bytes(&self, index: usize) -> usize {
+        self.batches[index].body.1
+    }
+
+    /// Where the table lies in memory, and its length, if it is not a file.
+    pub fn given_bytes(&self) -> Option<(usize, usize)> {
+        match &self.source {
+            ByteSource::File { .. } => None,
+            ByteSource::Memory(bytes) => Some((bytes.as_ptr() as usize, bytes.len())),
+        }
+    }
+
     /// Decodes the columns `projection` of batch `index`; the result has them in that order.
     pub fn batch(&self, index: usize, projection: &[usize]) -> Result<RecordBatch> {
         let at = &self.batches[index];

@@ -13,6 +13,7 @@ mod in_memory;
 mod inspect;
 mod ipc_in;
 mod matrix;
+mod need;
 mod parquet_in;
 mod part;
 mod read;
@@ -29,7 +30,8 @@ pub use inspect::{
     ColumnInspection, FileInspection, Finding, IdInspection, InspectOptions, Inspection, Place, VectorInspection,
     inspect,
 };
-pub use read::{OnInvalid, ReadOptions, read_table, read_table_owned};
+pub use need::ReadingNeed;
+pub use read::{OnInvalid, OpenTable, ReadOptions, read_table, read_table_owned};
 pub use result::{ResultRows, ResultTable, read_result};
 pub use source::Source;
 pub use table::{Reject, SourceInfo, Table};

@@ -1,4 +1,6 @@
-//! Memory for the vectors, asked for politely: a size from a damaged file must be an error, not an abort.
+//! Room for the vectors, asked for politely: a size from a damaged file must be an error, not an abort.
+
+use nigh_core::{SpillTo, Store};
 
 use crate::error::{Result, TableError, code};
 
@@ -12,9 +14,13 @@ fn too_large(rows: usize, dim: usize) -> TableError {
     )
 }
 
-/// `rows * dim` zeros. They come from the kernel as untouched pages, so nothing is written twice.
-pub(crate) fn zeros(rows: usize, dim: usize) -> Result<Vec<f32>> {
+/// `rows * dim` zeros, in a spill file if one is given. On the heap they come from the kernel as untouched pages, so nothing is
+/// written twice.
+pub(crate) fn zeros(rows: usize, dim: usize, spill: Option<&SpillTo>) -> Result<Store> {
     let len = rows.checked_mul(dim).ok_or_else(|| too_large(rows, dim))?;
+    if let Some(to) = spill {
+        return Ok(Store::spilled(len, to)?);
+    }
     Vec::<f32>::new().try_reserve_exact(len).map_err(|_| too_large(rows, dim))?;
-    Ok(vec![0.0; len])
+    Ok(vec![0.0; len].into())
 }

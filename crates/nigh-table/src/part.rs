@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use arrow_array::{Array, ArrayRef, BooleanArray, Int64Array, RecordBatch, RecordBatchOptions};
 use arrow_select::filter::filter;
+use nigh_core::StoreMut;
 
 use crate::columns::Selection;
 use crate::control::{Control, check};
@@ -82,7 +83,7 @@ impl Part {
     }
 
     /// Reads the part; `out` holds `rows * dim` floats.
-    pub fn read(&self, names: RowNames<'_>, dim: usize, out: &mut [f32], control: &dyn Control) -> Result<Done> {
+    pub fn read(&self, names: RowNames<'_>, dim: usize, out: StoreMut<'_>, control: &dyn Control) -> Result<Done> {
         guard(&self.file, || {
             check(control)?;
             match &self.kind {
@@ -130,7 +131,7 @@ impl Part {
         fast: Option<FastColumn>,
         names: RowNames<'_>,
         dim: usize,
-        out: &mut [f32],
+        out: StoreMut<'_>,
         control: &dyn Control,
     ) -> Result<Done> {
         let roots = self.columns.small();
@@ -162,7 +163,7 @@ impl Part {
         &self,
         names: RowNames<'_>,
         dim: usize,
-        out: &mut [f32],
+        out: StoreMut<'_>,
         roots: &[usize],
         batches: Vec<RecordBatch>,
         fill: impl FnOnce(&mut Sink<'_>) -> Result<()>,

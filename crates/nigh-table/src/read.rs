@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex};
 use arrow_array::{Array, ArrayRef};
 use arrow_schema::{DataType, Field, Schema};
 use bytes::Bytes;
+use nigh_core::{SpillTo, StoreMut};
 
 use crate::columns::Selection;
 use crate::control::{Control, check};
@@ -14,6 +15,7 @@ use crate::guard::guard;
 use crate::in_memory::{matrix_ids, matrix_rows};
 use crate::ipc_in::IpcFile;
 use crate::matrix;
+use crate::need::ReadingNeed;
 use crate::parquet_in::ParquetFile;
 use crate::parquet_in::fast::FastColumn;
 use crate::part::{Done, Kind, Part};
@@ -34,6 +36,8 @@ pub struct ReadOptions {
     pub columns: Vec<String>,
     pub on_invalid: OnInvalid,
     pub threads: usize,
+    /// Where the vectors go if not to the heap.
+    pub spill: Option<SpillTo>,
     /// "queries" or "items", for messages.
     pub side: &'static str,
 }
@@ -47,6 +51,7 @@ impl Default for ReadOptions {
             columns: Vec::new(),
             on_invalid: OnInvalid::Fail,
             threads: 1,
+            spill: None,
             side: "items",
         }
     }
@@ -61,12 +66,49 @@ pub fn read_table(sources: &[Source], options: &ReadOptions, control: &dyn Contr
 
 /// `read_table` that takes its sources: a single `Source::Vectors` becomes the table's matrix without a copy.
 pub fn read_table_owned(sources: Vec<Source>, options: &ReadOptions, control: &dyn Control) -> Result<Table> {
-    check(control)?;
-    if let [Source::Vectors { .. }] = sources.as_slice() {
-        return read_matrix(sources, options, control);
+    OpenTable::new(sources, options.clone(), control)?.read(options.spill.clone(), control)
+}
+
+/// A table whose files are open and whose size is known; its rows are still to be read.
+pub struct OpenTable {
+    options: ReadOptions,
+    content: Content,
+    pub num_rows: usize,
+    pub dim: usize,
+    /// What reading takes besides the vectors.
+    pub need: ReadingNeed,
+}
+
+enum Content {
+    /// One matrix in memory.
+    Matrix(Vec<Source>),
+    Parts(Plan),
+}
+
+impl OpenTable {
+    pub fn new(sources: Vec<Source>, options: ReadOptions, control: &dyn Control) -> Result<OpenTable> {
+        check(control)?;
+        if let [Source::Vectors { values, dim, .. }] = sources.as_slice() {
+            let (num_rows, dim) = (matrix_rows("matrix 0", values, *dim, &options)?, *dim);
+            let need = ReadingNeed { held_bytes: num_rows as u64 * 8, thread_bytes: 0, given_bytes: 0 };
+            return Ok(OpenTable { options, content: Content::Matrix(sources), num_rows, dim, need });
+        }
+        let plan = Plan::new(sources, &options)?;
+        let dim = plan.dim()?;
+        let num_rows = plan.parts.iter().map(|p| p.rows).sum();
+        let need = ReadingNeed::of(&plan.parts, dim);
+        Ok(OpenTable { options, content: Content::Parts(plan), num_rows, dim, need })
     }
-    let plan = Plan::new(sources, options)?;
-    plan.run(options, control)
+
+    /// Reads the rows; their vectors go to the heap, or to a spill file.
+    pub fn read(self, spill: Option<SpillTo>, control: &dyn Control) -> Result<Table> {
+        let options = ReadOptions { spill, ..self.options };
+        match self.content {
+            Content::Parts(plan) => plan.run(self.dim, &options, control),
+            Content::Matrix(sources) if options.spill.is_none() => read_matrix(sources, &options, control),
+            Content::Matrix(sources) => Plan::new(sources, &options)?.run(self.dim, &options, control),
+        }
+    }
 }
 
 /// The parts of a table, in order.
@@ -172,18 +214,17 @@ impl Plan {
         Ok(self.first.as_ref().and_then(|(_, columns)| columns.form.fixed_dim()).unwrap_or(0))
     }
 
-    fn run(self, options: &ReadOptions, control: &dyn Control) -> Result<Table> {
-        let dim = self.dim()?;
+    fn run(self, dim: usize, options: &ReadOptions, control: &dyn Control) -> Result<Table> {
         let total: usize = self.parts.iter().map(|p| p.rows).sum();
         control.set_total(total as u64);
-        let mut vectors = matrix::zeros(total, dim)?;
-        let done = self.read_parts(&mut vectors, dim, options, control)?;
+        let mut vectors = matrix::zeros(total, dim, options.spill.as_ref())?;
+        let done = self.read_parts(vectors.as_mut(), dim, options, control)?;
 
         let (mut num_rows, mut start) = (0, 0);
         let (mut ids, mut columns, mut rejects) = (Vec::new(), Vec::new(), Vec::new());
         for (part, done) in self.parts.iter().zip(done) {
             if num_rows != start {
-                vectors.copy_within(start * dim..(start + done.kept) * dim, num_rows * dim);
+                vectors.move_down(start * dim, num_rows * dim, done.kept * dim);
             }
             num_rows += done.kept;
             start += part.rows;
@@ -219,7 +260,7 @@ impl Plan {
     /// whatever the number of threads.
     fn read_parts(
         &self,
-        vectors: &mut [f32],
+        vectors: StoreMut<'_>,
         dim: usize,
         options: &ReadOptions,
         control: &dyn Control,
@@ -227,7 +268,7 @@ impl Plan {
         let mut rest = vectors;
         let mut regions = Vec::with_capacity(self.parts.len());
         for part in &self.parts {
-            let (region, tail) = std::mem::take(&mut rest).split_at_mut(part.rows * dim);
+            let (region, tail) = rest.split_at(part.rows * dim);
             regions.push(Mutex::new(Some(region)));
             rest = tail;
         }
@@ -299,7 +340,7 @@ fn read_matrix(sources: Vec<Source>, options: &ReadOptions, control: &dyn Contro
     let has_null_id = |ids: &Option<ArrayRef>| ids.as_ref().is_some_and(|i| i.null_count() > 0);
     let (selection, array) = guard(name, || matrix_ids(name, rows, dim, ids.clone(), options))?;
     if !finite || has_null_id(&array) {
-        return Plan::new(vec![Source::Vectors { values, dim, ids }], options)?.run(options, control);
+        return Plan::new(vec![Source::Vectors { values, dim, ids }], options)?.run(dim, options, control);
     }
     control.set_total(rows as u64);
     control.advance(rows as u64);
@@ -316,7 +357,7 @@ fn read_matrix(sources: Vec<Source>, options: &ReadOptions, control: &dyn Contro
     Ok(Table {
         num_rows: rows,
         dim,
-        vectors: values,
+        vectors: values.into(),
         id_field: selection.id_field.unwrap_or_else(row_number_field),
         columns: chunks.iter().map(|_| empty.clone()).collect(),
         ids: chunks,

@@ -2,6 +2,7 @@
 
 use arrow_array::{ArrayRef, RecordBatch};
 use arrow_schema::{Field, SchemaRef};
+use nigh_core::Store;
 
 use crate::error::Result;
 
@@ -29,13 +30,13 @@ pub struct SourceInfo {
 }
 
 /// The rows of one side of a join. Row `i` has its id, its vector and its carried columns at position `i` of each.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct Table {
     pub num_rows: usize,
     /// Length of each vector; 0 if unknown, which only happens to a table without rows.
     pub dim: usize,
     /// Row-major, `num_rows * dim` floats, all finite.
-    pub vectors: Vec<f32>,
+    pub vectors: Store,
     /// Name, type and metadata of the ids; row numbers as int64 named "id" if there is no such column.
     pub id_field: Field,
     /// The ids in order, one or more chunks (none for an empty table), without nulls; dictionaries are decoded.
@@ -55,7 +56,7 @@ pub struct Table {
 
 impl Table {
     /// Moves the vectors out; `vectors` is empty afterwards.
-    pub fn take_vectors(&mut self) -> Vec<f32> {
+    pub fn take_vectors(&mut self) -> Store {
         std::mem::take(&mut self.vectors)
     }
 

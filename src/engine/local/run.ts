@@ -1,4 +1,5 @@
 import type { ItemIndex } from '../../indexes/item-index.ts'
+import type { MemoryPlan } from '../../join/memory.ts'
 import type { JoinParams } from '../../join/options.ts'
 import { type Plan, planJoin } from '../../join/plan.ts'
 import { CERTAIN, type RecallEstimate } from '../../join/statistics.ts'
@@ -16,6 +17,7 @@ export interface LocalJoin {
   /** Undefined in a self join. */
   queries: NativeTable | undefined
   params: JoinParams
+  memory: MemoryPlan
 }
 
 export interface LocalOutcome {
@@ -25,18 +27,17 @@ export interface LocalOutcome {
   written: NativeWritten
 }
 
-/** Neighbors held at once, in bytes: enough that a block is large to the search, small beside the vectors. */
-const BLOCK_BYTES = 256e6
-const MIN_BLOCK_ROWS = 65_536
+/** Rows of a graph's neighbors that are written together. */
+const GRAPH_BLOCK_ROWS = 65_536
 
 /** Plans a join of tables in memory. */
-export function planLocally({ index, queries, params }: LocalJoin): Plan {
+export function planLocally({ index, queries, params, memory }: LocalJoin): Plan {
   const level = callNow((native) => native.cpu()).level
   const items = index.items.numRows
   const self = queries === undefined
   const { dim, numDistinct: distinct } = index.items
   const shape = { queries: queries?.numRows ?? items, items, dim, self, distinct }
-  return planJoin(shape, params, level, { numLists: index.clusters?.numLists })
+  return planJoin(shape, params, level, { numLists: index.clusters?.numLists, memory })
 }
 
 /** Runs a join: lists and their effort where the plan wants them, the search in blocks, the writing behind it. */
@@ -51,6 +52,7 @@ export async function runLocally(
   const progressOf = (stage: 'cluster') => (progress: { done: number; total: number }) =>
     call.onProgress?.({ stage, ...progress })
   let plan = planLocally(join)
+  index.items.limitSpareBytes(join.memory.spareBytes)
   const { shape } = plan
   const ask: Ask = {
     queries,
@@ -75,7 +77,7 @@ export async function runLocally(
     const settled = await settle({ index, plan: before, ask, clock, call }, params.plan?.effort)
     ;({ recall, graph, steps: tuning } = settled)
     const { effort, reason } = settled
-    plan = planJoin(shape, params, plan.level, { numLists, lists, builtNow, effort, reason })
+    plan = planJoin(shape, params, plan.level, { numLists, lists, builtNow, effort, reason, memory: join.memory })
   }
   try {
     const written = await joinAndWrite(join, plan, graph, ask, sink, clock, call)
@@ -86,7 +88,7 @@ export async function runLocally(
 }
 
 async function joinAndWrite(
-  { index, queries }: LocalJoin,
+  { index, queries, memory }: LocalJoin,
   plan: Plan,
   graph: LocalGraph | undefined,
   ask: Ask,
@@ -99,7 +101,7 @@ async function joinAndWrite(
   const method: Method =
     plan.method === 'exact' ? { method: 'exact', precision: plan.precision! } : { method: 'cluster', ...plan.effort! }
   // A graph has its neighbors ready: small blocks do. A search is faster the more it answers at once.
-  const blockRows = graph ? MIN_BLOCK_ROWS : Math.max(MIN_BLOCK_ROWS, Math.floor(BLOCK_BYTES / (8 * ask.k)))
+  const blockRows = graph ? Math.min(memory.queryRows, GRAPH_BLOCK_ROWS) : memory.queryRows
   if (graph) {
     const onProgress = (progress: { done: number; total: number }) => call.onProgress?.({ stage: 'join', ...progress })
     await clock.time('join', () => graph.finish({ signal, onProgress }))

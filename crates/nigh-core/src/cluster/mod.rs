@@ -55,7 +55,7 @@ impl Clusters {
             check(control)?;
             let router = Router::new(&centroids, &coder, seed);
             let (order, offsets) = lists::order_by_list(&home, centroids.len());
-            items.reorder(order);
+            items.reorder(order, control)?;
             let lists = Lists::new(items, &coder, offsets);
             Ok(Clusters { coder, lists, router, num_positions: n })
         })

@@ -15,6 +15,8 @@ use std::ops::Range;
 
 /// Queries searched together: enough to fill every list's group, few enough to stay in cache.
 const BLOCK: usize = 16_384;
+/// Bytes of such a block with its routes and candidates: fewer queries where each of them probes many lists.
+const BLOCK_BYTES: usize = 16 << 20;
 /// Work of routing beside that of scanning, and the least part of the centroids that is looked at.
 const ROUTING_SHARE: f64 = 0.25;
 const LEAST_PART: f64 = 0.3;
@@ -46,7 +48,9 @@ impl Clusters {
         let rescore = rescore.max(askers.wanted(k));
         let output = Output::new(&mut neighbors);
         let zero = items.zero_position();
-        let block = BLOCK.min(askers.len().div_ceil(threads.max(1)));
+        // Routes as they are chosen (twice as many places, of 8 bytes), in order, and by list.
+        let query_bytes = self.coder.query_dim() + 28 * nprobe + 16 * rescore;
+        let block = BLOCK.min(BLOCK_BYTES / query_bytes).min(askers.len().div_ceil(threads.max(1))).max(1);
         with_threads(threads, || {
             self.restore_codes(items);
             (0..askers.len().div_ceil(block)).into_par_iter().try_for_each(|b| {

@@ -95,6 +95,9 @@ impl<'a> Job<'a> {
     /// choice.
     fn choose_scan(&self, askers: &[u32], precision: Precision) -> Result<Scan<'a>> {
         let dim = self.items.dim;
+        let (n, spare) = (self.items.num_distinct(), self.items.spare_bytes);
+        // What memory has no room for is not made: the answers are the same.
+        let precision = if n * (dim + 8) > spare { Precision::F32 } else { precision };
         let probe: Vec<u32> = askers.iter().copied().step_by((askers.len() / PROBE).max(1)).take(PROBE).collect();
         // Reduced rows have a multiple of 4 dimensions: for int8 that is a word. What they let pass costs int8 less, so that it
         // can do with fewer.
@@ -104,7 +107,7 @@ impl<'a> Job<'a> {
         };
         for sixteenths in sixteenths {
             let reduced = dim * sixteenths / 64 * 4;
-            if reduced < 8 || askers.len() < queries_per_dim * dim {
+            if reduced < 8 || askers.len() < queries_per_dim * dim || n * (reduced * 5 + 8) > spare {
                 continue;
             }
             let scan = Scan::new(Rows::reduced(self.items, reduced), precision, self.wanted());

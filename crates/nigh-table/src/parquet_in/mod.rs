@@ -53,6 +53,14 @@ impl ParquetFile {
         self.metadata.schema()
     }
 
+    /// Decompressed bytes of a root column in a row group.
+    pub fn column_bytes(&self, group: usize, root: usize) -> u64 {
+        let schema = self.metadata.parquet_schema();
+        let columns = self.metadata.metadata().row_group(group).columns().iter().enumerate();
+        let own = columns.filter(|(leaf, _)| schema.get_column_root_idx(*leaf) == root);
+        own.map(|(_, column)| u64::try_from(column.uncompressed_size()).unwrap_or(0)).sum()
+    }
+
     pub fn row_group_rows(&self) -> impl Iterator<Item = usize> + '_ {
         self.metadata.metadata().row_groups().iter().map(|g| g.num_rows() as usize)
     }

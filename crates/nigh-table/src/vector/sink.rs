@@ -1,5 +1,7 @@
 //! Where vector rows land: a region of the matrix, with bad rows refused or noted.
 
+use nigh_core::StoreMut;
+
 use crate::error::{Result, TableError, code};
 use crate::table::Reject;
 use crate::vector::element::Element;
@@ -81,7 +83,7 @@ pub(crate) struct Sink<'a> {
     pub dim: usize,
     /// Row number of the part's first row within its file.
     first_row: u64,
-    out: &'a mut [f32],
+    out: StoreMut<'a>,
     /// Floats written so far.
     filled: usize,
     /// Rows seen so far, kept or not.
@@ -95,7 +97,7 @@ pub(crate) struct Sink<'a> {
 }
 
 impl<'a> Sink<'a> {
-    pub fn new(names: RowNames<'a>, dim: usize, first_row: u64, out: &'a mut [f32], skips: &'a [usize]) -> Sink<'a> {
+    pub fn new(names: RowNames<'a>, dim: usize, first_row: u64, out: StoreMut<'a>, skips: &'a [usize]) -> Sink<'a> {
         Sink {
             names,
             dim,
@@ -136,7 +138,7 @@ impl<'a> Sink<'a> {
         let run = (16_384 / self.dim).max(1) * self.dim;
         for chunk in values.chunks(run) {
             let end = self.filled + chunk.len();
-            let out = self.out.get_mut(self.filled..end).ok_or_else(|| TableError::internal("matrix overrun"));
+            let out = self.out.get_mut(self.filled, end).ok_or_else(|| TableError::internal("matrix overrun"));
             let Ok(out) = out else { return Err(self.overflow()) };
             if T::convert(chunk, out) {
                 self.filled = end;
@@ -167,7 +169,7 @@ impl<'a> Sink<'a> {
             return Ok(());
         }
         let end = self.filled + self.dim;
-        let Some(out) = self.out.get_mut(self.filled..end) else { return Err(self.overflow()) };
+        let Some(out) = self.out.get_mut(self.filled, end) else { return Err(self.overflow()) };
         if T::convert(values, out) {
             self.filled = end;
             self.seen += 1;
@@ -182,7 +184,7 @@ impl<'a> Sink<'a> {
             return Ok(());
         }
         let end = self.filled + self.dim;
-        let Some(out) = self.out.get_mut(self.filled..end) else { return Err(self.overflow()) };
+        let Some(out) = self.out.get_mut(self.filled, end) else { return Err(self.overflow()) };
         out.fill(0.0);
         if indices.len() != values.len() {
             return self.bad(Bad::Malformed("it has not as many indices as values"));

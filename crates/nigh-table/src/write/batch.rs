@@ -11,6 +11,9 @@ use crate::table::Table;
 use crate::write::gather::Column;
 use crate::write::neighbors::{Layout, NeighborsRef, WriteOptions};
 
+/// Of a batch in memory; encoding it takes as much again.
+const BATCH_BYTES: usize = 32 << 20;
+
 /// A carried column and where its values are.
 struct Carried {
     field: Field,
@@ -139,7 +142,8 @@ impl Shape {
         })
     }
 
-    /// How many queries make a batch: about 64K, fewer if k or the carried columns are large.
+    /// How many queries make a batch: about 64K, fewer if k or the carried columns are large. It does not depend on the memory
+    /// there is, so that the bytes do not.
     pub fn batch_queries(&self, k: usize) -> usize {
         let per_row =
             |columns: &[Carried], rows: usize| columns.iter().map(|c| c.column.bytes()).sum::<usize>() / rows.max(1);
@@ -149,7 +153,7 @@ impl Shape {
             Layout::Nested => query + k * neighbor,
             Layout::Long => k * (query + neighbor),
         };
-        ((256 << 20) / bytes.max(1)).clamp(1, 65_536).min((8_000_000 / k.max(1)).max(1))
+        (BATCH_BYTES / bytes.max(1)).clamp(1, 65_536)
     }
 
     /// The result's rows for queries `first ..`, one for each count in `neighbors`.

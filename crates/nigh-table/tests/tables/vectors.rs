@@ -141,7 +141,7 @@ fn ragged_rows_that_add_up() {
             each_container(&[table_of(array)], &dropping(), |container, table| {
                 let table = table.unwrap();
                 assert_eq!(table.rejects.iter().map(|r| r.row).collect::<Vec<_>>(), bad, "{container}");
-                assert_eq!((table.vectors, int64s(&table.ids)), (vec![2.0; 6], vec![100, 103]), "{container}");
+                assert_eq!((table.vectors.to_vec(), int64s(&table.ids)), (vec![2.0; 6], vec![100, 103]), "{container}");
             });
         }
     }
@@ -233,7 +233,7 @@ fn matrices() {
         |values: Vec<f32>, ids: Option<ArrayRef>| vec![Source::Vectors { values, dim: 2, ids: ids.map(id_bytes) }];
     let values = vec![1.0, 2.0, 3.0, 4.0, 5.0, 6.0];
     let table = read(&matrix(values.clone(), Some(ids.clone()))).unwrap();
-    assert_eq!((table.num_rows, table.dim, table.vectors.clone()), (3, 2, values.clone()));
+    assert_eq!((table.num_rows, table.dim, table.vectors.to_vec()), (3, 2, values.clone()));
     assert_eq!(strings(&table.ids), ["a", "b", "b"]);
     assert_eq!(table.id_field.name(), "key");
     assert_eq!(table.count_duplicate_ids().unwrap(), 1);
