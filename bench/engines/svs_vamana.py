@@ -1,0 +1,35 @@
+"""Intel's Scalable Vector Search: a Vamana graph over float vectors, or over LVQ codes where `lvq` is set ("4x8": 4 bits and 8 of residual).
+build: degree, window, alpha, lvq; search: window."""
+import os
+
+from protocol import Engine, Session, serve
+
+
+class Vamana(Engine):
+    def prepare(self, items, work):
+        import svs
+        self.svs = svs
+        # LVQ codes are made from a file only: that reading is inside the clock.
+        self.file = os.path.join(work, "items.fvecs")
+        svs.write_vecs(items, self.file)
+
+    def build(self, items, params):
+        svs = self.svs
+        cosine = self.metric == "cosine"
+        alpha = params.get("alpha", 0.95 if cosine else 1.2)
+        shape = svs.VamanaBuildParameters(alpha=alpha, graph_max_degree=params["degree"], window_size=params["window"])
+        data = items
+        if "lvq" in params:
+            primary, residual = map(int, params["lvq"].split("x"))
+            data = svs.LVQLoader(svs.VectorDataLoader(self.file, svs.DataType.float32), primary=primary, residual=residual)
+        # The vectors are normalized already, so inner product is cosine.
+        metric = svs.DistanceType.MIP if cosine else svs.DistanceType.L2
+        self.index = svs.Vamana.build(shape, data, metric, num_threads=self.threads)
+        self.index.num_threads = self.threads
+
+    def search(self, queries, params, rows):
+        self.index.search_window_size = max(params["window"], self.k)
+        return self.index.search(queries, self.k)[0]
+
+
+serve(Session(Vamana()))
