@@ -41,7 +41,7 @@ export function describeMachine(): Machine {
     cores: availableParallelism(),
     features: features(),
     memoryBytes: totalmem(),
-    platform: `${platform()} ${release()} ${arch()}`,
+    platform: `${platform()} ${/^[\d.]+/.exec(release())?.[0] ?? ''} ${arch()}`,
     node: process.version,
     versions: Object.fromEntries(Object.entries(installedVersions()).filter(([name]) => wanted.test(name))),
     commit: `${git('rev-parse', '--short=12', 'HEAD') || 'unknown'}${dirty}`,
