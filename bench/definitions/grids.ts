@@ -1,7 +1,7 @@
 // The settings that each engine may choose from. METHODOLOGY.md says what they favor.
 import type { Grid, Params, Trial } from './scenario.ts'
 
-const trials = (builds: Params[], searches: Params[]): Trial[] => builds.map((build) => ({ build, searches }))
+const trials = (builds: Params[], ...searches: Params[][]): Trial[] => builds.map((build) => ({ build, searches }))
 const powerOfTwo = (x: number) => 2 ** Math.max(4, Math.round(Math.log2(x)))
 const each = (name: string, values: number[]): Params[] => values.map((value) => ({ [name]: value }))
 
@@ -9,16 +9,15 @@ const each = (name: string, values: number[]): Params[] => values.map((value) =>
 export const nigh: Grid = ({ targets }) => {
   const recalls = targets.flatMap((target) => [target, target + 0.01, target + 0.02]).filter((recall) => recall < 1)
   const asked = [...new Set(recalls.map((recall) => Number(recall.toFixed(3))))].sort((a, b) => a - b)
-  return [{ build: {}, searches: each('recall', asked) }]
+  return trials([{}], each('recall', asked))
 }
 
 /** The model that stays: a recall is chosen when it is fitted. */
-export const nighPrebuilt: Grid = (shape) =>
-  nigh(shape).flatMap(({ searches }) => searches.map((build) => ({ build, searches: [{}] })))
+export const nighPrebuilt: Grid = (shape) => nigh(shape).flatMap(({ searches }) => trials(searches.flat(), [{}]))
 
-export const exact: Grid = () => [{ build: {}, searches: [{ exact: true }] }]
-export const exactPrebuilt: Grid = () => [{ build: { exact: true }, searches: [{}] }]
-export const flat: Grid = () => [{ build: {}, searches: [{}] }]
+export const exact: Grid = () => trials([{}], [{ exact: true }])
+export const exactPrebuilt: Grid = () => trials([{ exact: true }], [{}])
+export const flat: Grid = () => trials([{}], [{}])
 
 export const hnswlib: Grid = () =>
   trials(
@@ -34,8 +33,9 @@ export const ivfFlat: Grid = ({ rows }) => {
 export const ivfFastScan: Grid = ({ rows, dim }) => {
   const nlist = powerOfTwo(2 * Math.sqrt(rows))
   const probes = [2, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, 256]
-  return [dim / 2, dim / 4, dim / 8].flatMap((pq) =>
-    [4, 10, 30].map((refine) => ({ build: { nlist, pq }, searches: probes.map((nprobe) => ({ nprobe, refine })) })),
+  return trials(
+    [dim / 2, dim / 4, dim / 8].map((pq) => ({ nlist, pq })),
+    ...[4, 10, 30].map((refine) => probes.map((nprobe) => ({ nprobe, refine }))),
   )
 }
 
@@ -50,13 +50,10 @@ export const pynndescentQueries: Grid = () =>
   trials(each('nNeighbors', [15, 30]), each('epsilon', [0, 0.05, 0.1, 0.15, 0.2, 0.3]))
 
 export const scann: Grid = ({ rows }) => {
-  const base = Math.sqrt(rows)
-  const searches = [2, 4, 8, 12, 16, 24, 32, 48, 64, 96, 128, 256]
-  return [1, 2].flatMap((factor) =>
-    [40, 100].map((reorder) => ({
-      build: { numLeaves: Math.round(factor * base), dimsPerBlock: 2 },
-      searches: searches.map((leaves) => ({ leaves, reorder })),
-    })),
+  const leaves = [2, 4, 8, 12, 16, 24, 32, 48, 64, 96, 128, 256]
+  return trials(
+    [1, 2].map((factor) => ({ numLeaves: Math.round(factor * Math.sqrt(rows)), dimsPerBlock: 2 })),
+    ...[40, 100].map((reorder) => leaves.map((count) => ({ leaves: count, reorder }))),
   )
 }
 
@@ -75,10 +72,7 @@ export const svs: Grid = () =>
   )
 
 export const annoy: Grid = ({ k }) =>
-  [10, 30, 100].map((numTrees) => ({
-    build: { numTrees },
-    searches: each(
-      'searchK',
-      [0.5, 1, 2, 4, 8, 16].map((factor) => Math.round(factor * numTrees * k * 4)),
-    ),
-  }))
+  [10, 30, 100].flatMap((numTrees) => {
+    const searchK = [0.5, 1, 2, 4, 8, 16].map((factor) => Math.round(factor * numTrees * k * 4))
+    return trials([{ numTrees }], each('searchK', searchK))
+  })

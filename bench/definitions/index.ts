@@ -23,7 +23,7 @@ const self: Pick<Scenario, 'metric' | 'k' | 'mode' | 'counts' | 'threads'> = {
 const joins: Record<string, Grid> = { nigh: grids.nigh, ...rivals }
 
 const eachSetting = (name: string, values: string[], recall = 0.95): Grid => {
-  return () => [{ build: {}, searches: values.map((value) => ({ recall, [name]: value })) }]
+  return () => [{ build: {}, searches: [values.map((value) => ({ recall, [name]: value }))] }]
 }
 
 export const scenarios: Scenario[] = [

@@ -1,9 +1,9 @@
 export type Params = Record<string, number | string | boolean>
 
-/** One build, and the settings to search it with in order of effort. */
+/** One build, and rows of settings to search it with: each row in order of effort, and left when it has reached the recall. */
 export interface Trial {
   build: Params
-  searches: Params[]
+  searches: Params[][]
 }
 
 /** What a grid may go by. */

@@ -30,7 +30,7 @@ export async function runCase(given: Case, { engines, repeat, clock, say }: Case
       const took = ((performance.now() - start) / 1000).toFixed(1)
       const found = record.attempts.slice(known).map((attempt) => show(attempt, given, clock))
       const lines = [...found, ...record.notes.slice(noted)]
-      if (lines.length === 0) lines.push(`${describe(trial.build)}: nothing worth a whole run`)
+      if (lines.length === 0 && took !== '0.0') lines.push(`${describe(trial.build)}: nothing worth a whole run`)
       for (const line of lines) say(`  ${record.engine.padEnd(14)} ${line}  (${took} s)`)
       if (!more) break
     }

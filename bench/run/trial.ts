@@ -41,7 +41,7 @@ function keep({ given, record, trial, clock, bestSoFar }: Trying, search: Params
 /** Each setting is a whole run. */
 async function wholeRuns(trying: Trying, engine: Conversation, build: Cost): Promise<void> {
   const { given, record, trial } = trying
-  for (const search of trial.searches) {
+  for (const search of trial.searches.flat()) {
     if (!asked(trying, { ...trial.build, ...search })) continue
     try {
       keep(trying, search, { build, ...(await searchOnce(engine, given, search, null)) })
@@ -52,28 +52,29 @@ async function wholeRuns(trying: Trying, engine: Conversation, build: Cost): Pro
   }
 }
 
-/** Settings are tried with a part of the rows, in order of effort; those that reach a target are run with all of them. */
+/** Settings are tried with a part of the rows; the fastest that reaches a target is run with all of them. */
 async function probesThenRuns(trying: Trying, engine: Conversation, build: Cost): Promise<void> {
   const { given, record, trial, clock, bestSoFar } = trying
   const { scenario, probeRows, data } = given
   const { counts, targets, curveTo = 0 } = scenario
   const total = (data.queries ?? data.items).rows
-  const probed: { search: Params; run: Run }[] = []
-  for (const search of trial.searches) {
-    const run = { build, ...(await searchOnce(engine, given, search, given.probe)) }
-    const searchSeconds = (run.search[clock] * total) / probeRows
-    probed.push({ search, run })
-    const { recall } = run
-    record.probes.push({ build: trial.build, search, recall, buildSeconds: build[clock], searchSeconds })
-    if (recall >= Math.max(...targets, curveTo)) break
+  const buildSeconds = build[clock]
+  const probed: { search: Params; run: Run; expected: number }[] = []
+  for (const row of trial.searches) {
+    for (const search of row) {
+      const run = { build, ...(await searchOnce(engine, given, search, given.probe)) }
+      const searchSeconds = (run.search[clock] * total) / probeRows
+      probed.push({ search, run, expected: searchSeconds + (counts === 'join' ? buildSeconds : 0) })
+      record.probes.push({ build: trial.build, search, recall: run.recall, buildSeconds, searchSeconds })
+      if (run.recall >= Math.max(...targets, curveTo)) break
+    }
   }
   const wanted = new Set<(typeof probed)[number]>()
   for (const target of targets) {
-    const first = probed.find(({ run }) => run.recall >= target)
-    if (!first) continue
-    const { run } = first
-    const expected = (counts === 'join' ? build[clock] : 0) + (run.search[clock] * total) / probeRows
-    if (expected <= HOPELESS * (bestSoFar.get(target) ?? Number.POSITIVE_INFINITY)) wanted.add(first)
+    const reaching = probed.filter(({ run }) => run.recall >= target)
+    const [fastest] = reaching.sort((a, b) => a.expected - b.expected)
+    if (fastest && fastest.expected <= HOPELESS * (bestSoFar.get(target) ?? Number.POSITIVE_INFINITY))
+      wanted.add(fastest)
   }
   for (const { search, run } of wanted) {
     // A probe with all rows in it was a whole run.
@@ -88,7 +89,7 @@ export async function runTrial(trying: Trying): Promise<boolean> {
   const { engine } = record
   const { scenario } = given
   const whole = programs[engine]!.whole === true
-  if (whole && !trial.searches.some((search) => asked(trying, { ...trial.build, ...search }))) return true
+  if (whole && !trial.searches.flat().some((search) => asked(trying, { ...trial.build, ...search }))) return true
   const { stays } = programs[engine]!
   let process: Conversation
   try {
