@@ -11,6 +11,9 @@ interface Mark {
   y: number
 }
 
+const WIDTH = 640
+const HEIGHT = 360
+
 const COLORS: Record<string, string> = {
   nigh: '#d6322d',
   'nigh-prebuilt': '#d6322d',
@@ -30,6 +33,14 @@ interface Axes {
   title: string
   x: Plot.ScaleOptions
   y: Plot.ScaleOptions
+}
+
+/** Fit for a browser, a README and simple viewers alike: a background of its own, plain colors, no style sheet. */
+function standAlone(svg: string): string {
+  const named = svg.includes('xmlns=') ? svg : svg.replace('<svg ', '<svg xmlns="http://www.w3.org/2000/svg" ')
+  return named
+    .replace(/<style>[^<]*<\/style>/, `<rect width="${WIDTH}" height="${HEIGHT}" fill="white" />`)
+    .replaceAll('currentColor', '#222')
 }
 
 /** Lines with an engine's name beside the last mark, names kept apart. */
@@ -55,20 +66,20 @@ function draw(marks: Mark[], { title, x, y }: Axes): string {
   })
   const svg = Plot.plot({
     document: document as unknown as Document,
-    width: 640,
-    height: 360,
+    width: WIDTH,
+    height: HEIGHT,
     marginRight: 120,
     marginLeft: 62,
-    marginTop: 42,
+    marginTop: 58,
     marginBottom: 42,
-    style: { fontSize: '12px', background: 'white', color: '#222' },
+    style: { fontSize: '12px' },
     x: { grid: true, ...x },
     y: { grid: true, ...y },
     marks: [
       Plot.text([title], {
         frameAnchor: 'top-left',
         dx: -58,
-        dy: -34,
+        dy: -50,
         fontSize: 13,
         fontWeight: 'bold',
         textAnchor: 'start',
@@ -78,10 +89,7 @@ function draw(marks: Mark[], { title, x, y }: Axes): string {
       ...legend,
     ],
   })
-  return (svg as unknown as Element).outerHTML.replace(
-    /^<svg (?!.*?xmlns=)/,
-    '<svg xmlns="http://www.w3.org/2000/svg" ',
-  )
+  return standAlone((svg as unknown as Element).outerHTML)
 }
 
 const logTicks = (values: number[], steps: number[]) => {
@@ -120,6 +128,7 @@ export function recallPlot({ record, given }: Result): string | undefined {
     return frontier(points).map(({ recall, rate }): Mark => ({ engine, x: Math.max(1 - recall, 0.0005), y: rate }))
   })
   if (new Set(marks.map(({ engine }) => engine)).size < 2) return undefined
+  const domain = around(marks.map(({ x }) => x))
   const misses = [0.3, 0.2, 0.1, 0.05, 0.02, 0.01, 0.005, 0.002, 0.001]
   const what = whole ? 'rows a second, building included' : 'queries a second'
   return draw(marks, {
@@ -127,8 +136,8 @@ export function recallPlot({ record, given }: Result): string | undefined {
     x: {
       type: 'log',
       reverse: true,
-      domain: around(marks.map(({ x }) => x)),
-      ticks: misses,
+      domain,
+      ticks: misses.filter((missed) => missed >= domain[0] && missed <= domain[1]),
       tickFormat: (missed: number) => percentage(1 - missed),
       label: 'recall →',
     },
