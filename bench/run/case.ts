@@ -4,7 +4,7 @@ import type { Run, SearchCost } from '../choose.ts'
 import type { Params, Scenario } from '../definitions/scenario.ts'
 import { programs } from '../engines/programs.ts'
 import { Conversation } from './conversation.ts'
-import { bench, root, work } from './paths.ts'
+import { bench, root, scratch, work } from './paths.ts'
 import { pinned, threadEnvironment } from './pin.ts'
 import { python } from './python.ts'
 
@@ -51,11 +51,10 @@ export async function startEngine(engine: string, given: Case): Promise<Conversa
   const env = { ...environment, ...threadEnvironment(threads) }
   const conversation = new Conversation(program, args, env)
   conversation.limit(given.limitSeconds)
-  const folder = join(work, 'run')
-  mkdirSync(folder, { recursive: true })
+  mkdirSync(scratch, { recursive: true })
   const { k, metric } = scenario
   try {
-    await conversation.ask({ op: 'load', ...data, k, metric, threads, batch: batch ?? null, work: folder })
+    await conversation.ask({ op: 'load', ...data, k, metric, threads, batch: batch ?? null, work: scratch })
   } catch (error) {
     await conversation.close()
     throw error
@@ -70,7 +69,7 @@ export async function searchOnce(
   params: Params,
   rows: string | null,
 ): Promise<Omit<Run, 'build'>> {
-  const found = join(work, 'run', 'found.npy')
+  const found = join(scratch, 'found.npy')
   const search = await engine.ask<SearchCost>({ op: 'search', params, rows, out: found })
   const { data, scenario, truth } = given
   const { metric } = scenario

@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process'
-import { mkdirSync } from 'node:fs'
+import { mkdirSync, rmSync } from 'node:fs'
 import { availableParallelism } from 'node:os'
 import { join } from 'node:path'
 import type { Options } from '../arguments.ts'
@@ -8,7 +8,7 @@ import type { BenchRecord, CaseRecord } from '../record.ts'
 import { type Case, type Data, startJudge } from './case.ts'
 import type { Conversation } from './conversation.ts'
 import { describeMachine } from './machine.ts'
-import { bench, work } from './paths.ts'
+import { bench, scratch, work } from './paths.ts'
 import { python } from './python.ts'
 import { runCase } from './run-case.ts'
 
@@ -101,6 +101,7 @@ export async function runScenario(
     }
   } finally {
     await judge.close()
+    rmSync(scratch, { recursive: true, force: true })
   }
 }
 
