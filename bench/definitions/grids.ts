@@ -1,4 +1,4 @@
-// The settings that each engine may choose from. METHODOLOGY.md says what they favor.
+// The settings that each engine may choose from, cheap builds first: after one that is over the limit there are no more. METHODOLOGY.md says what they favor.
 import type { Grid, Params, Trial } from './scenario.ts'
 
 const trials = (builds: Params[], ...searches: Params[][]): Trial[] => builds.map((build) => ({ build, searches }))
@@ -34,7 +34,7 @@ export const ivfFastScan: Grid = ({ rows, dim }) => {
   const nlist = powerOfTwo(2 * Math.sqrt(rows))
   const probes = [2, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, 256]
   return trials(
-    [dim / 2, dim / 4, dim / 8].map((pq) => ({ nlist, pq })),
+    [dim / 8, dim / 4, ...(dim <= 256 ? [dim / 2] : [])].map((pq) => ({ nlist, pq })),
     ...[4, 10, 30].map((refine) => probes.map((nprobe) => ({ nprobe, refine }))),
   )
 }

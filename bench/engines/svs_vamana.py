@@ -15,16 +15,14 @@ class Vamana(Engine):
 
     def build(self, items, params):
         svs = self.svs
-        cosine = self.metric == "cosine"
-        alpha = params.get("alpha", 0.95 if cosine else 1.2)
+        alpha = params.get("alpha", 1.2)
         shape = svs.VamanaBuildParameters(alpha=alpha, graph_max_degree=params["degree"], window_size=params["window"])
         data = items
         if "lvq" in params:
             primary, residual = map(int, params["lvq"].split("x"))
             data = svs.LVQLoader(svs.VectorDataLoader(self.file, svs.DataType.float32), primary=primary, residual=residual)
-        # The vectors are normalized already, so inner product is cosine.
-        metric = svs.DistanceType.MIP if cosine else svs.DistanceType.L2
-        self.index = svs.Vamana.build(shape, data, metric, num_threads=self.threads)
+        # On unit vectors the Euclidean order is the cosine order, and its pruning is the one that alpha is meant for.
+        self.index = svs.Vamana.build(shape, data, svs.DistanceType.L2, num_threads=self.threads)
         self.index.num_threads = self.threads
 
     def search(self, queries, params, rows):
