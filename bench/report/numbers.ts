@@ -15,7 +15,8 @@ export const gigabytes = (bytes: number): string => (bytes / 1e9).toFixed(2)
 
 export const percentage = (recall: number): string => recall.toFixed(3).replace(/^0/, '')
 
-export const times = (ratio: number): string => `${ratio < 9.95 ? ratio.toFixed(1) : ratio.toFixed(0)}×`
+export const times = (ratio: number): string =>
+  `${ratio < 0.95 ? ratio.toPrecision(2) : ratio.toFixed(ratio < 9.95 ? 1 : 0)}×`
 
 /** 10K, 100K, 1M. */
 export const size = (rows: number): string =>

@@ -64,6 +64,7 @@ function draw(marks: Mark[], { title, x, y }: Axes): string {
       Plot.text([mark.engine], { ...at, dx: 28, textAnchor: 'start', fontSize: 12, fontWeight: weight, fill: '#222' }),
     ]
   })
+  const corner = { frameAnchor: 'top-left', dx: -54, textAnchor: 'start', fill: '#222' } as const
   const svg = Plot.plot({
     document: document as unknown as Document,
     width: WIDTH,
@@ -74,16 +75,10 @@ function draw(marks: Mark[], { title, x, y }: Axes): string {
     marginBottom: 42,
     style: { fontSize: '12px' },
     x: { grid: true, ...x },
-    y: { grid: true, ...y },
+    y: { grid: true, ...y, label: null },
     marks: [
-      Plot.text([title], {
-        frameAnchor: 'top-left',
-        dx: -58,
-        dy: -50,
-        fontSize: 13,
-        fontWeight: 'bold',
-        textAnchor: 'start',
-      }),
+      Plot.text([title], { ...corner, dy: -48, fontSize: 14, fontWeight: 'bold' }),
+      Plot.text([y.label ?? ''], { ...corner, dy: -26 }),
       ...lines((mark) => !ours(mark), 1.5),
       ...lines(ours, 3),
       ...legend,
@@ -127,7 +122,9 @@ export function recallPlot({ record, given }: Result): string | undefined {
       .map(({ recall, build, search }) => ({ recall, rate: given.numQueries / ((whole ? build : 0) + search) }))
     return frontier(points).map(({ recall, rate }): Mark => ({ engine, x: Math.max(1 - recall, 0.0005), y: rate }))
   })
-  if (new Set(marks.map(({ engine }) => engine)).size < 2) return undefined
+  const names = new Set(marks.map(({ engine }) => engine))
+  // A curve of one setting each says no more than the table.
+  if (names.size < 2 || marks.length === names.size) return undefined
   const domain = around(marks.map(({ x }) => x))
   const misses = [0.3, 0.2, 0.1, 0.05, 0.02, 0.01, 0.005, 0.002, 0.001]
   const what = whole ? 'rows a second, building included' : 'queries a second'

@@ -95,5 +95,5 @@ test('the page holds its plots and asks for nothing', () => {
 test('numbers as people read them', () => {
   expect([0, 0.01234, 1.5, 12.345, 12_345.6].map(short)).toEqual(['0', '0.0123', '1.50', '12.3', '12,346'])
   expect([10_000, 250_000, 1_000_000, 1234].map(size)).toEqual(['10K', '250K', '1M', '1,234'])
-  expect([1.04, 12.4].map(times)).toEqual(['1.0×', '12×'])
+  expect([0.0234, 1.04, 12.4].map(times)).toEqual(['0.023×', '1.0×', '12×'])
 })
