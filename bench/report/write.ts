@@ -7,6 +7,7 @@ import { results } from './results.ts'
 
 /** Writes results.md, report.html and plots/ from a folder's records; gives back a line that says so. */
 export function writeReport(folder: string): string {
+  mkdirSync(folder, { recursive: true })
   const files = readdirSync(folder).filter((name) => name.endsWith('.json'))
   const records = files.map((name) => JSON.parse(readFileSync(join(folder, name), 'utf8')) as BenchRecord)
   if (records.length === 0) return `no records in ${folder}`
