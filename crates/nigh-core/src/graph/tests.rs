@@ -66,3 +66,97 @@ fn a_local_join_keeps_the_best_of_all_that_meet() {
         assert_eq!(&graph.state[row * 8..][..8], &offered[..], "row {row}");
     }
 }
+
+const AROUND: Around = Around { forward: 16, reverse: 31 };
+
+fn recall_of(items: &Items, found: &Neighbors, queries: Queries) -> f32 {
+    let truth = exact_search(items, queries, found.k, Precision::F32, None, 2, &()).unwrap();
+    let recalls = recall(&truth, found);
+    recalls.iter().sum::<f32>() / recalls.len() as f32
+}
+
+const ALL: Queries = Queries::Items { rows: None, include_self: false };
+
+/// A table with duplicates and a zero vector.
+fn awkward(n: usize, dim: usize) -> Vec<f32> {
+    let mut vectors = mixture(n, dim, 5);
+    vectors.copy_within(0..40 * dim, 100 * dim);
+    vectors[7 * dim..8 * dim].fill(0.0);
+    vectors
+}
+
+#[test]
+fn rounds_find_what_probes_missed() {
+    for metric in [Metric::L2, Metric::Cosine] {
+        let (items, clusters) = prepared(awkward(8000, 24), 24, metric, 100);
+        let mut graph = Graph::new(&items, &clusters, 16).unwrap();
+        graph.probe(&items, &clusters, 0, 2, 2, &()).unwrap();
+        let at = |graph: &Graph| recall_of(&items, &graph.neighbors(&items, ALL, 10, None, 2, &()).unwrap(), ALL);
+        let before = at(&graph);
+        graph.local_join(&items, AROUND, 1, 2, &()).unwrap();
+        let after = at(&graph);
+        assert!(before < 0.9 && after > before + 0.1 && after > 0.9, "{metric:?}: {before} {after}");
+        // The lists may be asked again, their codes freed or not: nothing is kept twice.
+        clusters.drop_codes();
+        graph.probe(&items, &clusters, 2, 6, 2, &()).unwrap();
+        let wider = at(&graph);
+        assert!(wider >= after, "{metric:?}: {after} {wider}");
+        for p in 0..graph.num_positions {
+            let mut rows: Vec<u32> = graph.row(p).map(|(_, row)| row).collect();
+            rows.sort_unstable();
+            assert!(rows.windows(2).all(|w| w[0] < w[1]), "row {p} keeps one twice");
+        }
+    }
+}
+
+#[test]
+fn threads_do_not_matter() {
+    let build = |threads: usize| {
+        let (items, clusters) = prepared(awkward(6000, 16), 16, Metric::Cosine, 100);
+        let mut graph = Graph::new(&items, &clusters, 16).unwrap();
+        graph.probe(&items, &clusters, 0, 2, threads, &()).unwrap();
+        graph.local_join(&items, AROUND, 4, threads, &()).unwrap();
+        graph.local_join(&items, Around { forward: 8, reverse: 8 }, 5, threads, &()).unwrap();
+        graph.finish(&items, 10, false, threads, &()).unwrap();
+        let found = graph.neighbors(&items, ALL, 10, None, threads, &()).unwrap();
+        (found.counts, found.rows, found.distances)
+    };
+    assert!(build(1) == build(3));
+}
+
+#[test]
+fn finishing_changes_no_answer() {
+    let (items, clusters) = prepared(awkward(3000, 12), 12, Metric::Cosine, 60);
+    let mut graph = Graph::new(&items, &clusters, 16).unwrap();
+    graph.probe(&items, &clusters, 0, 3, 2, &()).unwrap();
+    graph.local_join(&items, AROUND, 1, 2, &()).unwrap();
+    let rows: Vec<u32> = (0..3000).step_by(7).collect();
+    for queries in [ALL, Queries::Items { rows: Some(&rows), include_self: false }] {
+        for max_distance in [None, Some(0.02)] {
+            let before = graph.neighbors(&items, queries, 10, max_distance, 2, &()).unwrap();
+            let mut finished = Graph::new(&items, &clusters, 16).unwrap();
+            finished.probe(&items, &clusters, 0, 3, 2, &()).unwrap();
+            finished.local_join(&items, AROUND, 1, 2, &()).unwrap();
+            finished.finish(&items, 10, false, 2, &()).unwrap();
+            let after = finished.neighbors(&items, queries, 10, max_distance, 2, &()).unwrap();
+            assert!(before.counts == after.counts && before.rows == after.rows && before.distances == after.distances);
+        }
+    }
+}
+
+#[test]
+fn a_preview_tells_what_a_round_finds() {
+    let (items, clusters) = prepared(mixture(5000, 16, 2), 16, Metric::L2, 200);
+    let mut graph = Graph::new(&items, &clusters, 16).unwrap();
+    graph.probe(&items, &clusters, 0, 1, 2, &()).unwrap();
+    let rows: Vec<u32> = (0..5000).step_by(10).collect();
+    let asked = Queries::Items { rows: Some(&rows), include_self: false };
+    for around in [Around { forward: 6, reverse: 6 }, AROUND] {
+        let preview = graph.preview(&items, &rows, 10, false, around, 9, 2, &()).unwrap();
+        let expected = recall_of(&items, &preview, asked);
+        graph.local_join(&items, around, 9, 2, &()).unwrap();
+        let found = recall_of(&items, &graph.neighbors(&items, asked, 10, None, 2, &()).unwrap(), asked);
+        // Only what codes cannot tell apart comes between.
+        assert!((found - expected).abs() < 0.01, "{expected} {found}");
+    }
+}
