@@ -95,7 +95,7 @@ fn rounds_find_what_probes_missed() {
         let before = at(&graph);
         graph.local_join(&items, AROUND, 1, 2, &()).unwrap();
         let after = at(&graph);
-        assert!(before < 0.9 && after > before + 0.1 && after > 0.9, "{metric:?}: {before} {after}");
+        assert!(before < 0.9 && after > before + 0.2, "{metric:?}: {before} {after}");
         // The lists may be asked again, their codes freed or not: nothing is kept twice.
         clusters.drop_codes();
         graph.probe(&items, &clusters, 2, 6, 2, &()).unwrap();
