@@ -130,7 +130,8 @@ function spillBytes({ items, queries }: MemoryTask): number {
   return vectorBytes(items) + (queries ? vectorBytes(queries) : 0)
 }
 
-const givenBytes = ({ items, queries }: MemoryTask) => items.givenBytes + (queries?.givenBytes ?? 0)
+/** Tables given in memory are there twice until they are read: what the caller holds may change meanwhile. */
+const givenBytes = ({ items, queries }: MemoryTask) => 2 * (items.givenBytes + (queries?.givenBytes ?? 0))
 
 /** All items searched at once. */
 function atOnce(task: MemoryTask, way: 'memory' | 'spill'): MemoryPlan | undefined {
