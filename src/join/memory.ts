@@ -99,6 +99,14 @@ export function leastBudget(task: MemoryTask): number {
   return high * 1e6
 }
 
+/** Fails where the disk has less room than the plan's temporary files take: TMP_DISK_FULL. */
+export function requireRoom({ tmp, tmpBytes }: MemoryPlan, freeBytes: number | undefined): void {
+  if (freeBytes === undefined || tmpBytes <= freeBytes) return
+  const sizes = `temporary files take ${formatBytes(tmpBytes)}, and ${formatBytes(freeBytes)} are free`
+  const message = `${tmp}: ${sizes}; name another directory with --tmp, or give more --memory`
+  throw new NighError('TMP_DISK_FULL', message)
+}
+
 const codeBytes = (rows: number, dim: number) => rows * (Math.ceil(dim / 4) * 4 + 4 + BIAS)
 const neighborBytes = (rows: number, k: number) => rows * (8 * k + 4)
 const vectorBytes = ({ rows, dim }: SideSize) => rows * dim * 4

@@ -17,10 +17,8 @@ fn spilled_vectors_are_the_same() {
     let dir = tempfile::tempdir().unwrap();
     let spill = SpillTo { dir: dir.path().into(), resident_bytes: 0 };
     let spilling = ReadOptions { spill: Some(spill), threads: 3, ..dropping() };
-    let kept: Vec<f32> = (0..200)
-        .filter(|i| ![3, 5].contains(&(i % 7)))
-        .flat_map(|i| (0..3).map(move |j| (i * 3 + j) as f32))
-        .collect();
+    let kept: Vec<f32> =
+        (0..200).filter(|i| ![3, 5].contains(&(i % 7))).flat_map(|i| (0..3).map(move |j| (i * 3 + j) as f32)).collect();
     each_container(&batches, &spilling, |container, table| {
         let table = table.unwrap();
         assert!(table.vectors.is_spilled(), "{container}");
