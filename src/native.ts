@@ -78,6 +78,8 @@ export interface NativeItems extends Disposable {
 export interface NativeClusters extends Disposable {
   readonly numLists: number
   readonly longestList: number
+  /** Frees the codes until they are needed again. */
+  dropCodes(): void
 }
 
 export interface NativeNeighbors extends Disposable {
@@ -86,6 +88,36 @@ export interface NativeNeighbors extends Disposable {
   readonly counts: Uint32Array
   readonly rows: Uint32Array
   readonly distances: Float32Array
+}
+
+/** Candidates of every item of a self join, built up in steps. */
+export interface NativeGraph extends Disposable {
+  probe(
+    items: NativeItems,
+    clusters: NativeClusters,
+    from: number,
+    to: number,
+    threads: number,
+    job: NativeJob,
+  ): Promise<void>
+  localJoin(
+    items: NativeItems,
+    forward: number,
+    reverse: number,
+    seed: number,
+    threads: number,
+    job: NativeJob,
+  ): Promise<void>
+  preview(
+    items: NativeItems,
+    options: SearchOptions,
+    forward: number,
+    reverse: number,
+    seed: number,
+    job: NativeJob,
+  ): Promise<NativeNeighbors>
+  finish(items: NativeItems, k: number, includeSelf: boolean, threads: number, job: NativeJob): Promise<void>
+  neighbors(items: NativeItems, options: SearchOptions, job: NativeJob): Promise<NativeNeighbors>
 }
 
 export interface SearchOptions {
@@ -203,6 +235,7 @@ export interface Addon {
     options: SearchOptions,
     job: NativeJob,
   ): Promise<NativeNeighbors>
+  newGraph(items: NativeItems, clusters: NativeClusters, width: number): Promise<NativeGraph>
   recall(truth: NativeNeighbors, found: NativeNeighbors): Float32Array
   createWriter(items: NativeTable, queries: NativeTable | undefined, options: NativeWriteOptions): NativeWriter
   checkOutput(path: string, force: boolean): void

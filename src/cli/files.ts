@@ -1,4 +1,14 @@
-import { accessSync, closeSync, constants, fsyncSync, openSync, renameSync, rmSync, writeSync } from 'node:fs'
+import {
+  accessSync,
+  closeSync,
+  constants,
+  fsyncSync,
+  openSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeSync,
+} from 'node:fs'
 import { basename, dirname, join } from 'node:path'
 import { NighError } from '../errors.ts'
 
@@ -26,5 +36,16 @@ export function writeFileAtomically(path: string, content: string): void {
   } catch (cause) {
     rmSync(temporary, { force: true })
     throw new NighError('OUTPUT_UNWRITABLE', `${path}: cannot be written: ${(cause as Error).message}`, { cause })
+  }
+}
+
+/** A JSON file given with an option. */
+export function readJson(path: string, option: string): unknown {
+  try {
+    return JSON.parse(readFileSync(path, 'utf8'))
+  } catch (cause) {
+    throw new NighError('INVALID_OPTION', `${option}: ${path} cannot be read as JSON: ${(cause as Error).message}`, {
+      cause,
+    })
   }
 }

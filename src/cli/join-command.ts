@@ -4,7 +4,7 @@ import type { JoinReport } from '../join/report.ts'
 import { explainJoin, knnJoin, selfJoin } from '../model/knn-join.ts'
 import type { Metric } from '../native.ts'
 import { columnOptions, isSet, list, number, type Parsed, parseArguments, text, usageError } from './arguments.ts'
-import { checkWritable, writeFileAtomically } from './files.ts'
+import { checkWritable, readJson, writeFileAtomically } from './files.ts'
 import type { CommandHelp } from './help.ts'
 import type { CommandContext } from './main.ts'
 import { progressLine } from './terminal.ts'
@@ -71,6 +71,7 @@ export const joinHelp: CommandHelp = {
     rejects: { type: 'string', value: 'FILE', help: 'where dropped rows go (OUT.rejects.parquet)', group: OUTPUT },
     threads: { type: 'string', value: 'N', help: 'changes the time, never the answer (all)', group: RUN },
     seed: { type: 'string', value: 'N', help: 'of samples and clusters (0)', group: RUN },
+    plan: { type: 'string', value: 'FILE', help: 'run the plan of a report again; choose nothing anew', group: RUN },
     memory: {
       type: 'string',
       value: 'SIZE',
@@ -169,10 +170,16 @@ function joinOptions(parsed: Parsed, out: string | undefined): JoinOptions {
     rejects: rejects ?? (onInvalid === 'drop' ? beside : undefined),
     threads: number(parsed, 'threads'),
     seed: number(parsed, 'seed'),
+    plan: planOption(parsed),
     memory: text(parsed, 'memory'),
     tmp: text(parsed, 'tmp'),
     force: isSet(parsed, 'force') || undefined,
   }
+}
+
+function planOption(parsed: Parsed): JoinOptions['plan'] {
+  const path = text(parsed, 'plan')
+  return path === undefined ? undefined : (readJson(path, 'plan') as JoinOptions['plan'])
 }
 
 /** Rows, recall, time, memory and where the result is, in a line or two. */

@@ -21,8 +21,21 @@ export interface Effort {
   numLists: number
   /** Lists each query probes. */
   nprobe: number
-  /** Candidates of the int8 scan whose distances are computed again in f32. */
+  /** Candidates kept of each query, whose distances are computed again in f32. */
   rescore: number
+  /** Rounds of neighbors of neighbors after the probes, in a self join. */
+  rounds?: Round[] | undefined
+}
+
+/** A round, and how many lists were probed by then if not as many as before. */
+export interface Round extends Around {
+  nprobe?: number | undefined
+}
+
+/** Which rows meet around each row in a round: its nearest candidates, and rows that have it as one. */
+export interface Around {
+  forward: number
+  reverse: number
 }
 
 /** Speeds in units of 1e9 multiply-adds a second, one thread. */
@@ -51,6 +64,17 @@ const LIST_EFFICIENCY = 0.7
 const LIST_SKEW = 1.3
 /** A query or an item is compared with this part of the centroids, and with as many coarse ones as the square root of them. */
 const ROUTED_PART = 0.35
+/** Of the first pass, for each row: its code, and its places while they fill. */
+const PASS_SECONDS = 0.7e-6
+/** Rows of a tile in a round of neighbors of neighbors. */
+const TILE_ROWS = 48
+/** The part of the reverse edges that are no forward edges. */
+const NEW_REVERSE = 0.6
+/** Of a round, for each row: its company is gathered; and for each of the company: a tile's keys are offered to 16 places. */
+const ROUND_SECONDS = 0.2e-6
+const OFFER_SECONDS: Record<CpuLevel, number> = { avx512: 0.065e-6, avx2: 0.2e-6, neon: 0.25e-6, scalar: 0.25e-6 }
+/** The widest graph, in candidates a row. */
+const MAX_WIDTH = 64
 /** Rows a list is trained on. */
 const TRAINING_ROWS = 48
 /** Reading, encoding and writing, in 1e9 bytes a second. */
@@ -103,6 +127,39 @@ export function clusterSearchSeconds(shape: JoinShape, effort: Effort, level: Cp
   return routing + scan + rescoreSeconds(queries, effort.rescore, dim)
 }
 
+/** Seconds of one thread for the first pass of a graph: every row's `nprobe` nearest lists. */
+export function probeSeconds(shape: JoinShape, numLists: number, nprobe: number, level: CpuLevel): number {
+  const rows = searched(shape).queries
+  return clusterSearchSeconds(shape, { numLists, nprobe, rescore: 0 }, level) + rows * PASS_SECONDS
+}
+
+/** Seconds of one thread for one round over all rows that keep `width` candidates each. */
+export function roundSeconds(shape: JoinShape, width: number, { forward, reverse }: Around, level: CpuLevel): number {
+  const rows = searched(shape).queries
+  // Of the reverse edges some are forward edges too.
+  const met = 1 + forward + NEW_REVERSE * reverse
+  const tiles = scanSeconds(rows * met * met, shape.dim, 'int8', level)
+  return tiles + rows * (ROUND_SECONDS + met * (width / 16) * OFFER_SECONDS[level])
+}
+
+/** Seconds of one thread for the true distances of all rows' candidates. */
+export function finishSeconds(shape: JoinShape, width: number): number {
+  return rescoreSeconds(searched(shape).queries, width, shape.dim)
+}
+
+/** What few probes and one round cost, at least: probing alone has to be cheaper than that to be chosen in a self join. */
+export function refineGuessSeconds(shape: JoinShape, numLists: number, width: number, level: CpuLevel): number {
+  const { full } = roundsFor(width)
+  return probeSeconds(shape, numLists, 8, level) + roundSeconds(shape, width, full, level) + finishSeconds(shape, width)
+}
+
+/** The rounds worth a look for rows that keep `width` candidates: all that a tile of 48 rows holds, and a third of that. */
+export function roundsFor(width: number): { few: Around; full: Around } {
+  const forward = Math.min(width, 24)
+  const half = forward / 2
+  return { few: { forward: half, reverse: half }, full: { forward, reverse: TILE_ROWS - 1 - forward } }
+}
+
 /** Seconds of one thread to choose an effort on one sample and to validate it on another. */
 export function tuneSeconds(shape: JoinShape, effort: Effort, k: number, level: CpuLevel): number {
   const sample = { ...shape, queries: Math.min(SAMPLE_ROWS, shape.queries) }
@@ -127,4 +184,10 @@ export function guessNprobe(recall: number, numLists: number): number {
 /** The least rescore that makes sense for k: a few spare places, whole registers. */
 export function baseRescore(k: number): number {
   return Math.ceil((k + 6) / 8) * 8
+}
+
+/** The width of a graph for k neighbors at a recall: a high one is cheaper by wider rows than by more rounds. Undefined: none is wide enough. */
+export function graphWidth(k: number, recall: number): number | undefined {
+  const width = recall > 0.97 ? Math.ceil((baseRescore(k) * 1.5) / 8) * 8 : baseRescore(k)
+  return baseRescore(k) > MAX_WIDTH ? undefined : Math.min(width, MAX_WIDTH)
 }

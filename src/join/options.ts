@@ -2,6 +2,7 @@ import { availableParallelism, tmpdir } from 'node:os'
 import { invalidOption, NighError } from '../errors.ts'
 import type { Metric } from '../native.ts'
 import { DEFAULT_MEMORY, memoryBytes } from './budget.ts'
+import { type SavedPlan, savedPlan } from './saved-plan.ts'
 
 /** What a kNN join can be asked. Each has a default; none is required. */
 export interface JoinOptions {
@@ -39,6 +40,8 @@ export interface JoinOptions {
   threads?: number | undefined
   /** Seeds samples and clusters; the same seed gives the same bytes. Default 0. */
   seed?: number | undefined
+  /** A plan to run again, from a report: nothing is chosen anew, and the same tables give the same bytes. */
+  plan?: SavedPlan | { plan: SavedPlan } | undefined
   /** Memory to use: bytes, or `512MB`, `3GB`, `2GiB`, `70%` of what is free. What does not fit is spilled. Default `70%`. */
   memory?: number | string | undefined
   /** The directory of temporary files. Default: that of the system. */
@@ -63,6 +66,7 @@ export interface JoinParams {
   rejects: string | undefined
   threads: number
   seed: number
+  plan: SavedPlan | undefined
   /** Bytes. */
   memory: number
   tmp: string
@@ -83,7 +87,7 @@ const MAX_THREADS = 1024
 const KNOWN: readonly (keyof JoinOptions)[] = [
   ...(['k', 'metric', 'recall', 'exact', 'maxDistance', 'includeSelf', 'idCol', 'featuresCol'] as const),
   ...(['queryIdCol', 'itemIdCol', 'queryFeaturesCol', 'itemFeaturesCol', 'columns', 'queryColumns'] as const),
-  ...(['layout', 'onInvalid', 'rejects', 'threads', 'seed', 'memory', 'tmp', 'force'] as const),
+  ...(['layout', 'onInvalid', 'rejects', 'threads', 'seed', 'plan', 'memory', 'tmp', 'force'] as const),
 ]
 
 /** Checks the options and fills in the defaults. Throws `INVALID_OPTION` with the parameter's name. */
@@ -91,21 +95,24 @@ export function joinParams(options: JoinOptions): JoinParams {
   for (const name of Object.keys(options)) {
     if (!(KNOWN as readonly string[]).includes(name)) throw invalidOption(name, 'no such option')
   }
-  const k = integer('k', options.k ?? DEFAULT_K, 1, MAX_K)
-  const exact = flag('exact', options.exact) ?? false
+  const plan = options.plan === undefined ? undefined : savedPlan(options.plan)
+  const k = integer('k', options.k ?? plan?.k ?? DEFAULT_K, 1, MAX_K)
+  const exact = flag('exact', options.exact) ?? plan?.method === 'exact'
   if (exact && options.recall !== undefined) {
     throw new NighError('INVALID_OPTION', 'recall: an exact join has recall 1; ask for recall or exact, not both')
   }
-  const recall = exact ? 1 : number('recall', options.recall ?? DEFAULT_RECALL)
+  const recall = exact ? 1 : number('recall', options.recall ?? plan?.recall ?? DEFAULT_RECALL)
   if (!(recall > 0 && recall <= 1)) throw invalidOption('recall', `must be above 0 and at most 1, not ${recall}`)
   const maxDistance = options.maxDistance === undefined ? undefined : number('maxDistance', options.maxDistance)
   if (maxDistance !== undefined && Number.isNaN(maxDistance)) throw invalidOption('maxDistance', 'must be a number')
   if (options.rejects !== undefined && options.onInvalid !== 'drop') {
     throw invalidOption('rejects', 'only together with onInvalid drop (--on-invalid drop)')
   }
+  const metric = oneOf('metric', options.metric ?? plan?.metric ?? 'l2', ['l2', 'cosine', 'dot'])
+  if (plan) sameAsPlan(plan, { k, metric, exact: exact || recall === 1 })
   return {
     k,
-    metric: oneOf('metric', options.metric ?? 'l2', ['l2', 'cosine', 'dot']),
+    metric,
     recall,
     // A recall of 1 can only be promised by an exact search.
     exact: exact || recall === 1,
@@ -122,10 +129,20 @@ export function joinParams(options: JoinOptions): JoinParams {
     onInvalid: oneOf('onInvalid', options.onInvalid ?? 'fail', ['fail', 'drop']),
     rejects: options.rejects === undefined ? undefined : name('rejects', options.rejects),
     threads: integer('threads', options.threads ?? availableParallelism(), 1, MAX_THREADS),
-    seed: integer('seed', options.seed ?? 0, 0, Number.MAX_SAFE_INTEGER),
+    seed: integer('seed', options.seed ?? plan?.seed ?? 0, 0, Number.MAX_SAFE_INTEGER),
+    plan,
     memory: memoryBytes(options.memory ?? DEFAULT_MEMORY),
     tmp: name('tmp', options.tmp ?? tmpdir()),
     force: flag('force', options.force) ?? false,
+  }
+}
+
+/** An option that contradicts the plan is a mistake. */
+function sameAsPlan(plan: SavedPlan, asked: { k: number; metric: Metric; exact: boolean }): void {
+  const saved = { k: plan.k, metric: plan.metric, exact: plan.method === 'exact' }
+  for (const name of ['k', 'metric', 'exact'] as const) {
+    if (saved[name] !== asked[name])
+      throw invalidOption(name, `the plan was made for ${saved[name]}, not ${asked[name]}`)
   }
 }
 

@@ -9,9 +9,14 @@ import {
   type Effort,
   exactPrecision,
   exactSeconds,
+  finishSeconds,
+  graphWidth,
   guessNprobe,
   type JoinShape,
+  probeSeconds,
   readSeconds,
+  refineGuessSeconds,
+  roundSeconds,
   SAMPLE_ROWS,
   tuneSeconds,
   writeSeconds,
@@ -45,6 +50,8 @@ export interface Plan {
   /** Of a cluster search; a guess until `tuned`. */
   effort: Effort | undefined
   tuned: boolean
+  /** Lists asked for: long ones are split, so that there are a few more. */
+  lists: number | undefined
   stages: Stage[]
   /** Expected wall time and peak memory. */
   seconds: number
@@ -57,12 +64,14 @@ export interface Plan {
 export interface Ready {
   /** Lists that exist already. */
   numLists?: number | undefined
+  /** As many were asked for. */
+  lists?: number | undefined
   /** They were built for this join: their time counts. */
   builtNow?: boolean | undefined
   /** The effort that a tuner settled on. */
   effort?: Effort | undefined
-  /** Go exact after all, for this reason. */
-  exactBecause?: string | undefined
+  /** Why: of the effort, or of going exact after all without one. */
+  reason?: string | undefined
   /** Where the vectors are, once that is settled. */
   memory?: MemoryPlan | undefined
 }
@@ -72,13 +81,13 @@ export function planJoin(shape: JoinShape, params: JoinParams, level: CpuLevel, 
   const { k, threads } = params
   const numLists = ready.numLists ?? chooseNumLists(shape.distinct ?? shape.items)
   const nprobe = guessNprobe(params.recall, numLists)
-  const effort = ready.effort ?? { numLists, nprobe, rescore: baseRescore(k) }
-  const precision = exactPrecision(shape, k, level)
+  const effort = ready.effort ?? params.plan?.effort ?? { numLists, nprobe, rescore: baseRescore(k) }
+  const precision = params.plan?.precision ?? exactPrecision(shape, k, level)
   const exact = exactSeconds(shape, k, precision, level)
   const cluster = {
     build: ready.numLists === undefined || ready.builtNow ? clusterSeconds(shape, numLists, level) : 0,
     tune: tuneSeconds(shape, effort, k, level),
-    search: clusterSearchSeconds(shape, effort, level),
+    search: searchSeconds(shape, effort, params, level),
   }
   const lists = cluster.build + cluster.tune + cluster.search
   const { method, reason } = choose(params, exact, lists, ready)
@@ -92,7 +101,8 @@ export function planJoin(shape: JoinShape, params: JoinParams, level: CpuLevel, 
     stages.push({ stage: 'cluster', params: { numLists }, seconds: wall(cluster.build) })
     const tuning = { recall: params.recall, sampleRows: Math.min(SAMPLE_ROWS, shape.queries), samples: 2 }
     stages.push({ stage: 'tune', params: tuning, seconds: wall(cluster.tune) })
-    const search = { method, nprobe: effort.nprobe, rescore: effort.rescore, k }
+    const rounds = effort.rounds?.map(({ forward, reverse }) => `${forward} + ${reverse}`).join(', ')
+    const search = { method, nprobe: effort.nprobe, rescore: effort.rescore, rounds: rounds || undefined, k }
     stages.push({ stage: 'join', params: search, seconds: wall(cluster.search) })
   } else {
     stages.push({ stage: 'join', params: { method, precision, k }, seconds: wall(exact) })
@@ -112,12 +122,31 @@ export function planJoin(shape: JoinShape, params: JoinParams, level: CpuLevel, 
     precision: method === 'exact' ? precision : undefined,
     effort: method === 'cluster' ? effort : undefined,
     tuned: method === 'cluster' && ready.effort !== undefined,
+    lists: method === 'cluster' ? (ready.lists ?? numLists) : undefined,
     stages,
     seconds: stages.reduce((sum, stage) => sum + stage.seconds, 0),
     // Vectors, int8 codes and norms of the items, a second copy while lists are laid out, and the results.
     bytes: inputBytes + shape.items * (shape.dim + 16) * (method === 'cluster' ? 2 : 1) + outputBytes + 60e6,
     memory: ready.memory,
   }
+}
+
+/** Whether a join can be refined through neighbors of neighbors: of all rows among themselves, under a metric. */
+export function isRefinable({ shape, metric, k, recall }: Pick<Plan, 'shape' | 'metric' | 'k' | 'recall'>): boolean {
+  return shape.self && metric !== 'dot' && graphWidth(k, recall) !== undefined
+}
+
+/** Seconds of one thread for the search, once the lists are there. */
+function searchSeconds(shape: JoinShape, effort: Effort, params: JoinParams, level: CpuLevel): number {
+  const { numLists, nprobe, rescore, rounds } = effort
+  if (rounds) {
+    const refining = rounds.map((around) => roundSeconds(shape, rescore, around, level))
+    const probing = probeSeconds(shape, numLists, nprobe, level)
+    return probing + refining.reduce((sum, seconds) => sum + seconds, 0) + finishSeconds(shape, rescore)
+  }
+  const probing = clusterSearchSeconds(shape, effort, level)
+  if (!isRefinable({ shape, ...params })) return probing
+  return Math.min(probing, refineGuessSeconds(shape, numLists, graphWidth(params.k, params.recall)!, level))
 }
 
 function choose(
@@ -127,8 +156,8 @@ function choose(
   ready: Ready,
 ): { method: 'exact' | 'cluster'; reason: string } {
   if (params.exact) return { method: 'exact', reason: 'asked for' }
-  if (ready.exactBecause) return { method: 'exact', reason: ready.exactBecause }
-  if (ready.effort) return { method: 'cluster', reason: 'the recall was met on a sample of its own' }
+  if (params.plan) return { method: params.plan.method, reason: 'a saved plan' }
+  if (ready.reason) return { method: ready.effort ? 'cluster' : 'exact', reason: ready.reason }
   const ratio = (a: number, b: number) => `${(a / b).toPrecision(2)} times`
   if (exact <= lists) return { method: 'exact', reason: `lists would cost ${ratio(lists, exact)} as much` }
   return { method: 'cluster', reason: `an exact search would cost ${ratio(exact, lists)} as much` }

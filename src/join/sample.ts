@@ -12,6 +12,34 @@ export function randomSource(seed: number): () => number {
   }
 }
 
+/** The samples of one join: one to choose an effort on, any number of others to validate it on. */
+export class Samples {
+  /** The same for whoever chooses. */
+  readonly chosen: Uint32Array
+  readonly size: number
+  readonly #sampler: RowSampler
+  #next: Uint32Array | undefined
+
+  constructor(numRows: number, seed: number, size: number) {
+    this.size = size
+    this.#sampler = new RowSampler(numRows, seed)
+    this.chosen = this.#sampler.take(Math.min(size, numRows))
+  }
+
+  /** Rows that no sample had before; undefined when none are left. */
+  fresh(): Uint32Array | undefined {
+    const next = this.next()
+    this.#next = undefined
+    return next
+  }
+
+  /** What `fresh` gives next. */
+  next(): Uint32Array | undefined {
+    if (!this.#next && this.#sampler.left > 0) this.#next = this.#sampler.take(this.size)
+    return this.#next
+  }
+}
+
 /** Draws disjoint uniform samples of row numbers. */
 export class RowSampler {
   readonly #numRows: number

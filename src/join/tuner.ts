@@ -2,6 +2,7 @@
 
 import type { CpuLevel } from '../native.ts'
 import {
+  type Around,
   baseRescore,
   clusterSearchSeconds,
   type Effort,
@@ -10,7 +11,7 @@ import {
   type JoinShape,
   SAMPLE_ROWS,
 } from './cost.ts'
-import { RowSampler } from './sample.ts'
+import { Samples } from './sample.ts'
 import { estimateRecall, mean, type RecallEstimate, standardError } from './statistics.ts'
 
 /** Recall of each of the sample's queries at an effort. A sample's truth is computed once, at its first use. */
@@ -23,12 +24,18 @@ export interface TuneTask {
   numLists: number
   seed: number
   level: CpuLevel
+  /** Another way is known that costs so many seconds of one thread: dearer efforts are not looked at. */
+  limit?: number | undefined
 }
 
 export interface TuneStep {
   sample: 'choose' | 'validate'
   nprobe: number
   rescore: number
+  /** Rounds of neighbors of neighbors before this measurement. */
+  rounds?: number | undefined
+  /** The round was not made: its recall is predicted. */
+  preview?: Around | undefined
   recall: number
 }
 
@@ -38,35 +45,46 @@ export interface Tuned {
   recall: RecallEstimate | undefined
   steps: TuneStep[]
   reason: string
+  /** The candidates of a query that int8 codes need kept, as far as that was found out. */
+  rescore: number
 }
 
 /** A doubling that gains less than this is a plateau: more lists do not help, more rescoring may. */
 const PLATEAU = 0.002
 const MAX_RESCORE = 16
 /** Standard errors kept in reserve while choosing: 95 % one-sided, so that a sample's luck seldom decides. */
-const CAUTION = 1.645
+export const CAUTION = 1.645
 /** Of the recall that may be missed, the part that int8 codes may take. */
 const QUANTIZATION_SHARE = 0.2
 /** A validation that fails mostly fails narrowly: effort is raised a little first, then more. */
 const RAISES = [1.125, 1.25, 1.5]
 
-export async function tune(task: TuneTask, measure: Measure): Promise<Tuned> {
+export const VALIDATED = 'the recall was met on a sample of its own'
+
+export async function tune(
+  task: TuneTask,
+  measure: Measure,
+  samples: Samples = new Samples(task.shape.queries, task.seed, SAMPLE_ROWS),
+): Promise<Tuned> {
   const { shape, k, recall: target, numLists, level } = task
   const steps: TuneStep[] = []
-  const sampler = new RowSampler(shape.queries, task.seed)
   const exact = exactSeconds(shape, k, exactPrecision(shape, k, level), level)
-  const affordable = (effort: Effort) => clusterSearchSeconds(shape, effort, level) < exact
-  const goExact = (reason: string): Tuned => ({ effort: undefined, recall: undefined, steps, reason })
-  const tooDear = 'an exact search is cheaper than the lists it would take'
+  const { limit = Number.POSITIVE_INFINITY } = task
+  const affordable = (effort: Effort) => clusterSearchSeconds(shape, effort, level) < Math.min(exact, limit)
+  let effort: Effort = { numLists, nprobe: 1, rescore: baseRescore(k) }
+  const giveUp = (reason: string): Tuned => {
+    return { effort: undefined, recall: undefined, steps, reason, rescore: effort.rescore }
+  }
+  const tooDear =
+    limit < exact ? 'neighbors of neighbors are cheaper' : 'an exact search is cheaper than the lists it would take'
 
-  const chosen = sampler.take(Math.min(SAMPLE_ROWS, shape.queries))
+  const { chosen } = samples
   const score = async (effort: Effort) => {
     const recalls = await measure(chosen, effort)
     steps.push({ sample: 'choose', nprobe: effort.nprobe, rescore: effort.rescore, recall: mean(recalls) })
     return mean(recalls) - CAUTION * standardError(recalls)
   }
 
-  let effort: Effort = { numLists, nprobe: 1, rescore: baseRescore(k) }
   let value = await score(effort)
   let rescoreChosen = false
   const chooseRescore = async () => {
@@ -91,27 +109,27 @@ export async function tune(task: TuneTask, measure: Measure): Promise<Tuned> {
     if (gained < PLATEAU && value + gained < target) {
       const deeper = { ...wider, rescore: wider.rescore * 2 }
       const limit = baseRescore(k) * MAX_RESCORE
-      if (deeper.rescore > limit && wider.nprobe === numLists) return goExact('the lists cannot reach the recall')
+      if (deeper.rescore > limit && wider.nprobe === numLists) return giveUp('the lists cannot reach the recall')
       effort = deeper.rescore <= limit ? deeper : wider
       value = await score(effort)
     } else {
       effort = wider
       value += gained
     }
-    if (!affordable(effort)) return goExact(tooDear)
+    if (!affordable(effort)) return giveUp(tooDear)
   }
   if (!rescoreChosen && effort.nprobe < numLists) await chooseRescore()
   effort = await shrink(effort, target, score)
 
   for (let round = 0; ; round++) {
-    if (!affordable(effort)) return goExact(tooDear)
-    if (sampler.left === 0) return goExact('no rows are left to validate on')
-    const sample = sampler.take(SAMPLE_ROWS)
+    if (!affordable(effort)) return giveUp(tooDear)
+    const sample = samples.fresh()
+    if (!sample) return giveUp('no rows are left to validate on')
     const recalls = await measure(sample, effort)
     const recall = estimateRecall(recalls, shape.queries)
     steps.push({ sample: 'validate', nprobe: effort.nprobe, rescore: effort.rescore, recall: recall.estimate })
-    if (recall.estimate >= target) return { effort, recall, steps, reason: 'the recall was met on a sample of its own' }
-    if (effort.nprobe === numLists) return goExact('the lists cannot reach the recall')
+    if (recall.estimate >= target) return { effort, recall, steps, reason: VALIDATED, rescore: effort.rescore }
+    if (effort.nprobe === numLists) return giveUp('the lists cannot reach the recall')
     effort = { ...effort, nprobe: Math.min(numLists, Math.ceil(effort.nprobe * (RAISES[round] ?? RAISES.at(-1)!))) }
   }
 }

@@ -47,8 +47,8 @@ test('threads change the time, never the choice', () => {
 
 test('a tuned effort is kept; without one the join is exact for the reason given', () => {
   const effort = { numLists: 4032, nprobe: 7, rescore: 24 }
-  expect(planJoin(million, params, 'avx512', { effort })).toMatchObject({ effort, tuned: true })
-  const exact = planJoin(million, params, 'avx512', { exactBecause: 'because' })
+  expect(planJoin(million, params, 'avx512', { effort, reason: 'met' })).toMatchObject({ effort, tuned: true })
+  const exact = planJoin(million, params, 'avx512', { reason: 'because' })
   expect(exact).toMatchObject({ method: 'exact', reason: 'because' })
 })
 

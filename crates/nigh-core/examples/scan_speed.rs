@@ -1,4 +1,5 @@
-//! Queries a second of exact search: `scan_speed FILE.f32 DIM K NUM_QUERIES [THREADS]`, FILE being raw little-endian rows.
+//! Queries a second of exact search: `scan_speed FILE.f32 DIM K NUM_QUERIES [THREADS [f32|int8]]`, FILE being raw little-endian
+//! rows. Each precision is timed twice.
 
 use nigh_core::{Items, Level, Metric, Precision, Queries, exact_search};
 use std::time::Instant;
@@ -24,7 +25,9 @@ fn main() {
     println!("{:?}: {n} x {dim}, prepared in {:.2} s", Level::current(), start.elapsed().as_secs_f64());
     let begin = Instant::now();
     let rows: Vec<u32> = (0..num_queries).map(|i| (i * (n / num_queries)) as u32).collect();
-    for precision in [Precision::F32, Precision::Int8, Precision::F32, Precision::Int8] {
+    let both = [("f32", Precision::F32), ("int8", Precision::Int8)];
+    for (_, precision) in both.iter().chain(&both).filter(|(name, _)| args.get(6).is_none_or(|a| a == name)) {
+        let precision = *precision;
         let start = cpu_seconds(begin);
         let queries = Queries::Items { rows: Some(&rows), include_self: false };
         let found = exact_search(&items, queries, k, precision, None, threads, &()).unwrap();

@@ -1,14 +1,15 @@
 //! Candidates to neighbors: true distances, the order by (distance, row), and duplicates put back.
 
 use crate::items::Items;
-use crate::kernel::key_of;
+use crate::kernel::{key_of, score_of};
 use crate::metric::distance;
 use crate::queries::{Askers, Output};
 
 /// Buffers of one thread.
 #[derive(Default)]
 pub(crate) struct Rescorer {
-    scored: Vec<(i32, u32, u32)>,
+    /// Keys of distances, and distinct numbers.
+    scored: Vec<(i32, u32)>,
     rows: Vec<(f32, u32)>,
 }
 
@@ -29,7 +30,21 @@ impl Rescorer {
         k: usize,
         output: &Output,
     ) {
-        let wanted = askers.wanted(k);
+        self.score(items, askers, asker, candidates, askers.wanted(k), least_key);
+        // SAFETY: the caller's.
+        unsafe { self.emit(items, askers, asker, max_distance, k, output) };
+    }
+
+    /// Computes distances and gives them as (key, distinct number), nearest first.
+    pub fn score(
+        &mut self,
+        items: &Items,
+        askers: &Askers,
+        asker: usize,
+        candidates: &[(i32, u32)],
+        wanted: usize,
+        least_key: impl Fn(f32) -> i32,
+    ) -> &[(i32, u32)] {
         let (vector, norm2) = (askers.vector(asker), askers.norm2(asker));
         self.scored.clear();
         let (mut least, mut farthest) = (i32::MIN, f32::NEG_INFINITY);
@@ -46,22 +61,46 @@ impl Rescorer {
             let p = p as usize;
             let d = distance(items.metric, vector, items.vector(p), norm2, items.norm2(p));
             farthest = farthest.max(d);
-            if max_distance.is_none_or(|most| d <= most) {
-                self.scored.push((key_of(d), items.distinct_at(p), d.to_bits()));
-            }
+            self.scored.push((key_of(d), items.distinct_at(p)));
         }
         self.scored.sort_unstable();
+        &self.scored
+    }
+
+    /// Takes what [`Rescorer::score`] gave before.
+    pub fn take_scored(&mut self, scored: impl Iterator<Item = (i32, u32)>) {
+        self.scored.clear();
+        self.scored.extend(scored);
+    }
+
+    /// Writes the results of an asker's queries from what was scored last.
+    ///
+    /// # Safety
+    /// No other thread works for this asker.
+    pub unsafe fn emit(
+        &mut self,
+        items: &Items,
+        askers: &Askers,
+        asker: usize,
+        max_distance: Option<f32>,
+        k: usize,
+        output: &Output,
+    ) {
+        let wanted = askers.wanted(k);
+        if let Some(most) = max_distance {
+            self.scored.retain(|s| score_of(s.0) <= most);
+        }
         // Distinct items to rows: those of one distance together, by row.
         self.rows.clear();
         match &items.distinct {
-            None => self.rows.extend(self.scored.iter().take(wanted).map(|s| (f32::from_bits(s.2), s.1))),
+            None => self.rows.extend(self.scored.iter().take(wanted).map(|s| (score_of(s.0), s.1))),
             Some(distinct) => {
                 for tied in self.scored.chunk_by(|a, b| a.0 == b.0) {
                     let start = self.rows.len();
                     for s in tied {
                         let members = distinct.members(s.1);
                         let few = &members[..members.len().min(wanted)];
-                        self.rows.extend(few.iter().map(|&row| (f32::from_bits(s.2), row)));
+                        self.rows.extend(few.iter().map(|&row| (score_of(s.0), row)));
                     }
                     self.rows[start..].sort_unstable_by_key(|r| r.1);
                     if self.rows.len() >= wanted {

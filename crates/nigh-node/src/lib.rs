@@ -4,6 +4,7 @@
 #![cfg_attr(test, allow(dead_code))]
 
 mod failure;
+mod graph;
 mod job;
 mod judge;
 mod kept;

@@ -43,7 +43,7 @@ pub struct Items {
 /// Items partitioned into lists.
 #[napi(custom_finalize)]
 pub struct Clusters {
-    handle: Handle<nigh_core::Clusters>,
+    pub(crate) handle: Handle<nigh_core::Clusters>,
 }
 
 /// What a search found.
@@ -110,18 +110,23 @@ pub struct SearchOptions {
 }
 
 /// The options with their rows copied out of JavaScript.
-struct Ask {
+pub struct Ask {
     rows: Option<Vec<u32>>,
     options: SearchOptions,
 }
 
 impl Ask {
-    fn new(mut options: SearchOptions) -> Ask {
+    pub fn new(mut options: SearchOptions) -> Ask {
         let rows = options.rows.take().map(|r| r.to_vec()).or_else(|| {
             let (first, count) = (options.first?, options.count?);
             Some((first..first + count).collect())
         });
         Ask { rows, options }
+    }
+
+    /// The rows asked for, unless all are, and the other options.
+    pub fn parts(&self) -> (Option<&[u32]>, &SearchOptions) {
+        (self.rows.as_deref(), &self.options)
     }
 
     /// Calls `f` with the queries: those of the table, or else the items themselves.
@@ -338,6 +343,12 @@ impl Clusters {
     #[napi(getter)]
     pub fn num_lists(&self) -> Result<u32> {
         Ok(self.handle.get()?.num_lists() as u32)
+    }
+    /// Frees the codes until they are needed again.
+    #[napi]
+    pub fn drop_codes(&self) -> Result<()> {
+        self.handle.get()?.drop_codes();
+        Ok(())
     }
     #[napi(getter)]
     pub fn longest_list(&self) -> Result<u32> {

@@ -21,7 +21,7 @@ import {
 import { type Ask, type Method, search } from '../../search/search.ts'
 import type { EngineCall, StageClock } from '../engine.ts'
 import type { LocalOutcome } from './run.ts'
-import { tuneLocally } from './tune.ts'
+import { settle } from './tune.ts'
 
 /** Tables whose vectors are in temporary files. */
 export interface BlockJoin {
@@ -48,8 +48,9 @@ export async function runInBlocks(
   clock: StageClock,
   call: EngineCall,
 ): Promise<LocalOutcome> {
-  const { params } = join
-  let asked = params
+  // A saved plan tells of the whole table: every block has a plan of its own.
+  const params = { ...join.params, plan: undefined }
+  let asked: JoinParams = params
   for (let attempt = 1; ; attempt++) {
     const run = new BlockRun({ ...join, params: asked }, params.recall, clock, call)
     const outcome = await run.run(sink, params.seed + attempt)
@@ -153,11 +154,18 @@ class BlockRun {
       const options = { signal: this.#call.signal, onProgress }
       await this.#clock.time('cluster', () => index.cluster(numLists, seed, threads, options))
       const before = { ...plan, effort: { ...plan.effort!, numLists: index.clusters!.numLists } }
-      const tuned = await this.#clock.time('tune', () => tuneLocally(index, before, this.#ask, this.#call))
-      this.#tuning.push(...tuned.steps)
-      const ready = { numLists: before.effort.numLists, builtNow: true, effort: tuned.effort, memory: plan.memory }
-      const exactBecause = tuned.effort ? undefined : tuned.reason
-      plan = planJoin(plan.shape, this.#join.params, plan.level, { ...ready, exactBecause })
+      const tuning = { index, plan: before, ask: this.#ask, clock: this.#clock, call: this.#call }
+      const { effort, reason, steps } = await settle(tuning, undefined)
+      this.#tuning.push(...steps)
+      const ready = {
+        numLists: before.effort.numLists,
+        lists: numLists,
+        builtNow: true,
+        effort,
+        reason,
+        memory: plan.memory,
+      }
+      plan = planJoin(plan.shape, this.#join.params, plan.level, ready)
     }
     // The report tells of the first block that has lists.
     if (this.#plan?.method !== 'cluster') this.#plan = plan

@@ -8,7 +8,8 @@ import { NeighborSink, type SinkOptions } from '../../merge/neighbor-sink.ts'
 import { callNow, type NativeTable, type NativeWritten } from '../../native.ts'
 import { type Ask, type Method, search } from '../../search/search.ts'
 import type { EngineCall, StageClock } from '../engine.ts'
-import { tuneLocally } from './tune.ts'
+import type { LocalGraph } from './graph.ts'
+import { settle } from './tune.ts'
 
 /** A join whose tables are in native memory. */
 export interface LocalJoin {
@@ -25,6 +26,9 @@ export interface LocalOutcome {
   tuning: TuneStep[]
   written: NativeWritten
 }
+
+/** Rows of a graph's neighbors that are written together. */
+const GRAPH_BLOCK_ROWS = 65_536
 
 /** Plans a join of tables in memory. */
 export function planLocally({ index, queries, params, memory }: LocalJoin): Plan {
@@ -60,27 +64,33 @@ export async function runLocally(
   }
   let recall = CERTAIN
   let tuning: TuneStep[] = []
+  let graph: LocalGraph | undefined
   if (plan.method === 'cluster') {
-    const { numLists } = plan.effort!
     const { threads, seed } = params
+    const lists = params.plan?.lists ?? plan.effort!.numLists
     const builtNow = index.clusters === undefined
     await clock.time('cluster', () =>
-      index.cluster(numLists, seed, threads, { signal, onProgress: progressOf('cluster') }),
+      index.cluster(lists, seed, threads, { signal, onProgress: progressOf('cluster') }),
     )
-    const before = { ...plan, effort: { ...plan.effort!, numLists: index.clusters!.numLists } }
-    const tuned = await clock.time('tune', () => tuneLocally(index, before, ask, call))
-    tuning = tuned.steps
-    recall = tuned.recall ?? CERTAIN
-    const ready = { numLists: before.effort.numLists, builtNow, effort: tuned.effort, memory: join.memory }
-    plan = planJoin(shape, params, plan.level, { ...ready, exactBecause: tuned.effort ? undefined : tuned.reason })
+    const { numLists } = index.clusters!
+    const before = { ...plan, effort: { ...plan.effort!, numLists } }
+    const settled = await settle({ index, plan: before, ask, clock, call }, params.plan?.effort)
+    ;({ recall, graph, steps: tuning } = settled)
+    const { effort, reason } = settled
+    plan = planJoin(shape, params, plan.level, { numLists, lists, builtNow, effort, reason, memory: join.memory })
   }
-  const written = await joinAndWrite(join, plan, ask, sink, clock, call)
-  return { plan, recall, tuning, written }
+  try {
+    const written = await joinAndWrite(join, plan, graph, ask, sink, clock, call)
+    return { plan, recall, tuning, written }
+  } finally {
+    graph?.dispose()
+  }
 }
 
 async function joinAndWrite(
   { index, queries, memory }: LocalJoin,
   plan: Plan,
+  graph: LocalGraph | undefined,
   ask: Ask,
   options: SinkOptions,
   clock: StageClock,
@@ -90,7 +100,12 @@ async function joinAndWrite(
   const total = plan.shape.queries
   const method: Method =
     plan.method === 'exact' ? { method: 'exact', precision: plan.precision! } : { method: 'cluster', ...plan.effort! }
-  const blockRows = memory.queryRows
+  // A graph has its neighbors ready: small blocks do. A search is faster the more it answers at once.
+  const blockRows = graph ? Math.min(memory.queryRows, GRAPH_BLOCK_ROWS) : memory.queryRows
+  if (graph) {
+    const onProgress = (progress: { done: number; total: number }) => call.onProgress?.({ stage: 'join', ...progress })
+    await clock.time('join', () => graph.finish({ signal, onProgress }))
+  }
   const sink = NeighborSink.create(index, queries, options)
   let writing: Promise<void> = Promise.resolve()
   try {
@@ -100,7 +115,11 @@ async function joinAndWrite(
       const rows = count === total ? undefined : { first, count }
       const onProgress = ({ done, total: units }: { done: number; total: number }) =>
         call.onProgress?.({ stage: 'join', done: first + (units === 0 ? 0 : Math.min(1, done / units) * count), total })
-      const neighbors = await clock.time('join', () => search(index, { ...ask, rows }, method, { signal, onProgress }))
+      const neighbors = await clock.time('join', () =>
+        graph
+          ? graph.neighbors({ first, count }, { signal, onProgress })
+          : search(index, { ...ask, rows }, method, { signal, onProgress }),
+      )
       await clock.time('write', () => writing)
       const onWritten = ({ done }: { done: number }) => call.onProgress?.({ stage: 'write', done: first + done, total })
       // Only the last block reports its writing: the others are written while the search goes on.

@@ -1,46 +1,136 @@
 import type { ItemIndex } from '../../indexes/item-index.ts'
-import { type Effort, exactPrecision } from '../../join/cost.ts'
-import type { Plan } from '../../join/plan.ts'
-import { type Tuned, tune } from '../../join/tuner.ts'
-import { callNow, type NativeNeighbors } from '../../native.ts'
+import { type Around, type Effort, graphWidth, refineGuessSeconds, SAMPLE_ROWS } from '../../join/cost.ts'
+import { isRefinable, type Plan } from '../../join/plan.ts'
+import { refine } from '../../join/refine.ts'
+import { Samples } from '../../join/sample.ts'
+import { CERTAIN, estimateRecall, type RecallEstimate } from '../../join/statistics.ts'
+import { type TuneStep, tune } from '../../join/tuner.ts'
 import { type Ask, search } from '../../search/search.ts'
-import type { EngineCall } from '../engine.ts'
+import type { EngineCall, StageClock } from '../engine.ts'
+import { LocalGraph } from './graph.ts'
+import { Truths } from './truths.ts'
 
-/** Runs the tuner against the items: exact answers of its samples, and cluster searches of the same rows. */
-export async function tuneLocally(index: ItemIndex, plan: Plan, ask: Ask, call: EngineCall): Promise<Tuned> {
-  const { shape, level } = plan
-  const truths = new Map<Uint32Array, NativeNeighbors>()
-  const precision = exactPrecision(shape, ask.k, level)
-  const truthOf = async (rows: Uint32Array) => {
-    const known = truths.get(rows)
-    if (known) return known
-    const onProgress =
-      call.onProgress &&
-      (({ done, total }: { done: number; total: number }) => {
-        call.onProgress?.({ stage: 'tune', done: total === 0 ? 0 : (done / total) * rows.length, total: rows.length })
-      })
-    const truth = await search(
-      index,
-      { ...ask, rows },
-      { method: 'exact', precision },
-      { signal: call.signal, onProgress },
-    )
-    truths.set(rows, truth)
-    return truth
-  }
-  const measure = async (rows: Uint32Array, { nprobe, rescore }: Effort) => {
-    const truth = await truthOf(rows)
-    const found = await search(index, { ...ask, rows }, { method: 'cluster', nprobe, rescore }, { signal: call.signal })
-    try {
-      return callNow((native) => native.recall(truth, found))
-    } finally {
-      found.dispose()
-    }
-  }
+/** How the join is to be done, measured: by an effort of probing, by a graph that is ready, or exactly for a reason. */
+export interface Settled {
+  effort: Effort | undefined
+  /** The self join's neighbors, but for their true distances. */
+  graph: LocalGraph | undefined
+  recall: RecallEstimate
+  steps: TuneStep[]
+  reason: string
+}
+
+export interface Tuning {
+  index: ItemIndex
+  /** With its lists built. */
+  plan: Plan
+  ask: Ask
+  clock: StageClock
+  call: EngineCall
+}
+
+/** Settles how to join: by the tuner's rule, or as a saved plan says. */
+export async function settle(tuning: Tuning, saved: Effort | undefined): Promise<Settled> {
+  const { index, plan, ask, call } = tuning
+  const truths = new Truths(index, plan, ask, call)
   try {
-    const numLists = plan.effort!.numLists
-    return await tune({ shape, k: ask.k, recall: plan.recall, numLists, seed: plan.seed, level }, measure)
+    return await (saved ? repeat(tuning, saved, truths) : choose(tuning, truths))
   } finally {
-    for (const truth of truths.values()) truth.dispose()
+    truths.dispose()
+  }
+}
+
+async function choose(tuning: Tuning, truths: Truths): Promise<Settled> {
+  const { plan, ask, clock } = tuning
+  const { shape, level, recall, seed } = plan
+  const samples = new Samples(shape.queries, seed, SAMPLE_ROWS)
+  const numLists = plan.effort!.numLists
+  const task = { shape, k: ask.k, recall, numLists, seed, level }
+  const measure = measureWith(tuning, truths)
+  const width = isRefinable(plan) ? graphWidth(ask.k, recall) : undefined
+  const limit = width === undefined ? undefined : refineGuessSeconds(shape, numLists, width, level)
+  const tuned = await clock.time('tune', () => tune({ ...task, limit }, measure, samples))
+  if (tuned.effort || width === undefined) return { ...tuned, graph: undefined, recall: tuned.recall ?? CERTAIN }
+
+  const wide = Math.max(width, Math.min(64, Math.ceil(tuned.rescore / 8) * 8))
+  const validation = samples.next()
+  if (validation) await clock.time('tune', () => truths.prepare(validation))
+  const graph = await LocalGraph.create(tuning.index, ask, wide, seed)
+  try {
+    const probed = new Map(tuned.steps.filter(isBase).map(({ nprobe, recall }) => [nprobe, recall]))
+    const refined = await refine({ ...task, width: wide }, probed, stepsOf(graph, tuning, truths), samples)
+    const steps = [...tuned.steps, ...refined.steps]
+    if (refined.recall) {
+      const { nprobe, rounds, reason } = refined
+      return { effort: { numLists, nprobe, rescore: wide, rounds }, graph, recall: refined.recall, steps, reason }
+    }
+    graph.dispose()
+    const again = await clock.time('tune', () => tune(task, measure, samples))
+    return { ...again, graph: undefined, recall: again.recall ?? CERTAIN, steps: [...steps, ...again.steps] }
+  } catch (error) {
+    graph.dispose()
+    throw error
+  }
+}
+
+/** A measurement of probing with the usual candidates. */
+function isBase({ sample, rescore }: TuneStep, _: number, [first]: TuneStep[]): boolean {
+  return sample === 'choose' && rescore === first!.rescore
+}
+
+/** Does what a saved effort says, and measures what it reaches. */
+async function repeat(tuning: Tuning, effort: Effort, truths: Truths): Promise<Settled> {
+  const { index, plan, ask, clock } = tuning
+  const { numQueries, seed } = { numQueries: plan.shape.queries, seed: plan.seed }
+  const sample = new Samples(numQueries, seed, SAMPLE_ROWS).fresh() ?? new Uint32Array()
+  const reason = 'a saved plan'
+  const estimate = (recalls: Float32Array) => estimateRecall(recalls, numQueries)
+  const step = (recall: RecallEstimate): TuneStep[] => [
+    { sample: 'validate', nprobe: effort.nprobe, rescore: effort.rescore, recall: recall.estimate },
+  ]
+  const { rounds } = effort
+  if (!rounds) {
+    const recall = estimate(await clock.time('tune', () => measureWith(tuning, truths)(sample, effort)))
+    return { effort, graph: undefined, recall, steps: step(recall), reason }
+  }
+  const graph = await LocalGraph.create(index, ask, effort.rescore, seed)
+  try {
+    const steps = stepsOf(graph, tuning, truths)
+    await steps.probe(0, effort.nprobe)
+    let probed = effort.nprobe
+    for (const [number, round] of rounds.entries()) {
+      if (round.nprobe !== undefined) await steps.probe(probed, round.nprobe)
+      probed = round.nprobe ?? probed
+      await steps.round(round, number)
+    }
+    const recall = estimate(await steps.recall(sample))
+    return { effort, graph, recall, steps: step(recall), reason }
+  } catch (error) {
+    graph.dispose()
+    throw error
+  }
+}
+
+/** Recall of probing alone. */
+function measureWith({ index, ask, call: { signal } }: Tuning, truths: Truths) {
+  return async (rows: Uint32Array, { nprobe, rescore }: Effort): Promise<Float32Array> => {
+    const found = await search(index, { ...ask, rows }, { method: 'cluster', nprobe, rescore }, { signal })
+    return truths.recall(rows, found)
+  }
+}
+
+/** The steps of the graph's construction, timed: what is kept counts as joining, what only measures as tuning. */
+function stepsOf(graph: LocalGraph, tuning: Tuning, truths: Truths) {
+  const { clock, call } = tuning
+  const { signal } = call
+  const onProgress = (progress: { done: number; total: number }) => call.onProgress?.({ stage: 'join', ...progress })
+  return {
+    probe: (from: number, to: number) => clock.time('join', () => graph.probe(from, to, { signal, onProgress })),
+    round: (around: Around, number: number) =>
+      clock.time('join', () => graph.round(around, number, { signal, onProgress })),
+    recall: (sample: Uint32Array) =>
+      clock.time('tune', async () => truths.recall(sample, await graph.neighbors(sample, { signal }))),
+    preview: (sample: Uint32Array, around: Around, number: number) =>
+      clock.time('tune', async () => truths.recall(sample, await graph.preview(sample, around, number, { signal }))),
   }
 }

@@ -9,7 +9,7 @@ use rayon::prelude::*;
 /// Codes of items and queries. Items under inner product get one more dimension, `sqrt(M^2 - |x|^2)` for M the largest norm, so
 /// that all have the same norm and Euclidean lists suit (Bachrach et al., "Speeding up the Xbox recommender system", 2014).
 /// Codes are kept offset by 128, as the kernels want their queries.
-pub(super) struct Coder {
+pub(crate) struct Coder {
     metric: Metric,
     dim: usize,
     /// Bytes of an item's code; and of a query's, without the extra dimension.

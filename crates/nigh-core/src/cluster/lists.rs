@@ -9,10 +9,12 @@ use crate::kernel::{Level, MIN_KEY_I8, PANEL, Panel, PanelsI8, Sink, scan_i8};
 use crate::metric::Metric;
 use crate::parallel::SharedMut;
 use rayon::prelude::*;
+use std::sync::{Arc, PoisonError, RwLock};
 
 /// Lists of codes, each from a panel boundary on. A code's number is its position: list by list, without gaps.
 pub(super) struct Lists {
-    panels: PanelsI8,
+    /// None while they are not needed: they are packed again from the items.
+    panels: RwLock<Option<Arc<PanelsI8>>>,
     /// First position of each list, and the end.
     offsets: Vec<u32>,
     first_panel: Vec<u32>,
@@ -22,9 +24,25 @@ pub(super) struct Lists {
 impl Lists {
     /// Lists of items whose storage is in list order.
     pub fn new(items: &Items, coder: &Coder, offsets: Vec<u32>) -> Lists {
+        let lists = Lists::unpacked(offsets, coder.query_dim());
+        lists.pack_items(items, coder);
+        lists
+    }
+
+    /// Frees the codes until [`Lists::pack_items`].
+    pub fn drop_codes(&self) {
+        *self.panels.write().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+
+    /// Packs the items' codes, unless they are there.
+    pub fn pack_items(&self, items: &Items, coder: &Coder) {
+        let mut panels = self.panels.write().unwrap_or_else(PoisonError::into_inner);
+        if panels.is_some() {
+            return;
+        }
         let (item_dim, dim) = (coder.item_dim(), coder.query_dim());
         let is_zero = |position: usize| items.metric == Metric::Cosine && items.norm2(position) == 0.0;
-        Lists::pack(offsets, dim, !coder.is_dot(), |first, count, each| {
+        let packed = self.pack(!coder.is_dot(), |first, count, each| {
             let mut codes = vec![0u8; count * item_dim];
             coder.code_items(items, first, &mut codes);
             for (i, code) in codes.chunks_exact(item_dim).enumerate() {
@@ -32,28 +50,32 @@ impl Lists {
                     each(i, &code[..dim]);
                 }
             }
-        })
+        });
+        *panels = Some(Arc::new(packed));
     }
 
     /// Lists of given offset codes, in list order.
     pub fn of_codes(codes: &[u8], dim: usize, offsets: Vec<u32>, l2: bool) -> Lists {
-        Lists::pack(offsets, dim, l2, |first, count, each| {
+        let mut lists = Lists::unpacked(offsets, dim);
+        let packed = lists.pack(l2, |first, count, each| {
             codes[first * dim..][..count * dim].chunks_exact(dim).enumerate().for_each(|(i, code)| each(i, code))
-        })
+        });
+        lists.panels = RwLock::new(Some(Arc::new(packed)));
+        lists
     }
 
-    /// `rows(first, count, each)` calls `each(i, offset code)` for the positions `first + i`; one not called for is never found.
-    fn pack(
-        offsets: Vec<u32>,
-        dim: usize,
-        l2: bool,
-        rows: impl Fn(usize, usize, &mut dyn FnMut(usize, &[u8])) + Sync,
-    ) -> Lists {
+    fn unpacked(offsets: Vec<u32>, dim: usize) -> Lists {
         let mut first_panel = vec![0u32];
         for pair in offsets.windows(2) {
             let panels = num_panels((pair[1] - pair[0]) as usize) as u32;
             first_panel.push(first_panel[first_panel.len() - 1] + panels);
         }
+        Lists { panels: RwLock::new(None), offsets, first_panel, dim }
+    }
+
+    /// `rows(first, count, each)` calls `each(i, offset code)` for the positions `first + i`; one not called for is never found.
+    fn pack(&self, l2: bool, rows: impl Fn(usize, usize, &mut dyn FnMut(usize, &[u8])) + Sync) -> PanelsI8 {
+        let (dim, offsets, first_panel) = (self.dim, &self.offsets, &self.first_panel);
         let mut panels = PanelsI8::new(first_panel[first_panel.len() - 1] as usize, dim);
         let (data, bias) = (SharedMut::new(&mut panels.data), SharedMut::new(&mut panels.bias));
         (0..offsets.len() - 1).into_par_iter().for_each(|list| {
@@ -74,7 +96,7 @@ impl Lists {
                 bias[i] = bias_i8(&code, l2);
             });
         });
-        Lists { panels, offsets, first_panel, dim }
+        panels
     }
 
     pub fn len(&self) -> usize {
@@ -133,6 +155,8 @@ impl Lists {
             queries[next[list as usize] as usize] = query;
             next[list as usize] += 1;
         }
+        let panels = self.panels.read().unwrap_or_else(PoisonError::into_inner).clone();
+        let panels = panels.expect("packed before a scan");
         let mut pointers: Vec<*const u8> = Vec::new();
         for list in 0..self.len() {
             if list % 64 == 0 {
@@ -146,7 +170,7 @@ impl Lists {
                     pointers.push(codes[q as usize * self.dim..][..self.dim].as_ptr());
                 }
                 let mut sink = Group { best, queries };
-                self.each_panel(list, |panel| {
+                self.each_panel(&panels, list, |panel| {
                     // SAFETY: each pointer is to `dim` bytes of `codes`.
                     unsafe { scan_i8(Level::current(), &pointers, panel, self.dim, &mut sink) }
                 });
@@ -155,11 +179,11 @@ impl Lists {
         Ok(())
     }
 
-    fn each_panel(&self, list: usize, mut each: impl FnMut(Panel<i8, i32>)) {
+    fn each_panel(&self, panels: &PanelsI8, list: usize, mut each: impl FnMut(Panel<i8, i32>)) {
         let (first, count) = (self.offsets[list] as usize, self.list_len(list));
         for p in 0..num_panels(count) {
             let rows = PANEL.min(count - p * PANEL);
-            each(self.panels.panel(self.first_panel[list] as usize + p, rows, (first + p * PANEL) as u32));
+            each(panels.panel(self.first_panel[list] as usize + p, rows, (first + p * PANEL) as u32));
         }
     }
 }

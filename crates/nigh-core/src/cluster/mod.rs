@@ -6,21 +6,22 @@ mod balance;
 mod coder;
 mod kmeans;
 mod lists;
-mod rng;
+pub(crate) mod rng;
 mod router;
 mod search;
 
 use crate::control::{Control, Error, Result, check};
 use crate::items::Items;
 use crate::parallel::with_threads;
-use coder::Coder;
+pub(crate) use coder::Coder;
 use lists::Lists;
 use rayon::prelude::*;
 use router::Router;
+use std::sync::Arc;
 
 /// Items partitioned into lists around centroids. The items' storage is in list order.
 pub struct Clusters {
-    coder: Coder,
+    pub(crate) coder: Arc<Coder>,
     lists: Lists,
     router: Router,
     num_positions: usize,
@@ -45,7 +46,7 @@ impl Clusters {
         }
         control.set_total(n as u64);
         with_threads(threads, || {
-            let coder = Coder::new(items);
+            let coder = Arc::new(Coder::new(items));
             let centroids = kmeans::train(items, &coder, num_lists.min(n), seed, control)?;
             check(control)?;
             let router = Router::new(&centroids, &coder, seed);

@@ -1,6 +1,6 @@
 //! SplitMix64 (Steele, Lea, Flood, "Fast splittable pseudorandom number generators", 2014): enough to choose samples.
 
-pub(super) struct Rng(u64);
+pub(crate) struct Rng(u64);
 
 impl Rng {
     pub fn new(seed: u64) -> Rng {

@@ -11,6 +11,7 @@ use crate::parallel::with_threads;
 use crate::queries::{Askers, Output, Queries};
 use crate::rescore::Rescorer;
 use rayon::prelude::*;
+use std::ops::Range;
 
 /// Queries searched together: enough to fill every list's group, few enough to stay in cache.
 const BLOCK: usize = 16_384;
@@ -19,6 +20,8 @@ const BLOCK_BYTES: usize = 16 << 20;
 /// Work of routing beside that of scanning, and the least part of the centroids that is looked at.
 const ROUTING_SHARE: f64 = 0.25;
 const LEAST_PART: f64 = 0.3;
+/// For the first pass of a graph: what it misses, neighbors of neighbors find.
+const GRAPH_PART: f64 = 0.2;
 
 impl Clusters {
     /// Scans the `nprobe` nearest lists of each query with int8 codes and rescores the best `rescore` (at least k, and as many
@@ -34,13 +37,7 @@ impl Clusters {
         threads: usize,
         control: &dyn Control,
     ) -> Result<Neighbors> {
-        if items.num_distinct() != self.num_positions {
-            return Err(Error::Invalid(format!(
-                "the lists hold {} items, not {}",
-                self.num_positions,
-                items.num_distinct()
-            )));
-        }
+        self.check(items)?;
         let askers = Askers::new(items, queries)?;
         let mut neighbors = Neighbors::new(askers.num_outputs(), k);
         control.set_total(askers.len() as u64);
@@ -55,6 +52,7 @@ impl Clusters {
         let query_bytes = self.coder.query_dim() + 28 * nprobe + 16 * rescore;
         let block = BLOCK.min(BLOCK_BYTES / query_bytes).min(askers.len().div_ceil(threads.max(1))).max(1);
         with_threads(threads, || {
+            self.restore_codes(items);
             (0..askers.len().div_ceil(block)).into_par_iter().try_for_each(|b| {
                 let range = b * block..askers.len().min((b + 1) * block);
                 check(control)?;
@@ -88,6 +86,56 @@ impl Clusters {
             })
         })?;
         Ok(neighbors)
+    }
+
+    /// Refuses other items than the lists were made of.
+    pub(crate) fn check(&self, items: &Items) -> Result<()> {
+        if items.num_distinct() == self.num_positions {
+            return Ok(());
+        }
+        Err(Error::Invalid(format!("the lists hold {} items, not {}", self.num_positions, items.num_distinct())))
+    }
+
+    /// Frees the items' codes: the next search or probe makes them again. The lists themselves stay.
+    pub fn drop_codes(&self) {
+        self.lists.drop_codes();
+    }
+
+    /// Makes the items' codes, unless they are there.
+    pub(crate) fn restore_codes(&self, items: &Items) {
+        self.lists.pack_items(items, &self.coder);
+    }
+
+    /// Codes of askers, and their nearest lists from rank `from` to `to` (exclusive), for the first pass of a graph.
+    pub(crate) fn near_lists(
+        &self,
+        items: &Items,
+        askers: &Askers,
+        range: Range<usize>,
+        ranks: Range<usize>,
+        control: &dyn Control,
+    ) -> Result<(Vec<u8>, Vec<u32>)> {
+        let mut codes = vec![0u8; range.len() * self.coder.query_dim()];
+        self.coder.code_askers(items, askers, range.clone(), &mut codes);
+        let mut routes = Vec::with_capacity(range.len() * ranks.end);
+        // A fixed part of the centroids: with another one, lists would change their ranks between calls.
+        self.router.route(&codes, ranks.end, GRAPH_PART, &mut routes, control)?;
+        if ranks.start > 0 {
+            routes = routes.chunks_exact(ranks.end).flat_map(|near| &near[ranks.clone()]).copied().collect();
+        }
+        Ok((codes, routes))
+    }
+
+    /// Scans `nprobe` lists for each of the coded queries.
+    pub(crate) fn scan(
+        &self,
+        codes: &[u8],
+        routes: &[u32],
+        nprobe: usize,
+        top: &mut TopK,
+        control: &dyn Control,
+    ) -> Result<()> {
+        self.lists.scan(codes, routes, nprobe, top, control)
     }
 
     /// The part of the centroids that a query is compared with: as many as make a quarter of the work that scanning the lists

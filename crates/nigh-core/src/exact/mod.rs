@@ -7,6 +7,7 @@ mod reduce;
 mod reservoir;
 mod rows;
 mod scan;
+mod sieve;
 
 use crate::control::{Control, Result, check};
 use crate::items::Items;
@@ -51,7 +52,7 @@ pub fn exact_search(
         if items.num_distinct() > scan::FEW_ITEMS {
             let scan = job.choose_scan(&left, precision)?;
             // What it gives up goes to scans that keep less, which are made only then.
-            let whole_rows = (scan.dim() < items.dim).then_some(scan.precision());
+            let whole_rows = (scan.dim() < items.dim && scan.precision() == Precision::F32).then_some(precision);
             let floats = (scan.precision() == Precision::Int8).then_some(Precision::F32);
             left = job.run(&scan, &left, threads)?;
             drop(scan);
@@ -78,6 +79,9 @@ struct Job<'a> {
 /// Queries that are tried on a scan before it gets the rest.
 const PROBE: usize = 48;
 
+/// What a whole row compared on the way costs an int8 scan, in multiply-adds: some 10 ns.
+const PASS: usize = 4_000;
+
 impl<'a> Job<'a> {
     fn wanted(&self) -> usize {
         self.askers.wanted(self.k)
@@ -95,13 +99,14 @@ impl<'a> Job<'a> {
         // What memory has no room for is not made: the answers are the same.
         let precision = if n * (dim + 8) > spare { Precision::F32 } else { precision };
         let probe: Vec<u32> = askers.iter().copied().step_by((askers.len() / PROBE).max(1)).take(PROBE).collect();
-        // Reduced rows have a multiple of 4 dimensions: for int8 that is a word. int8 scans leave less to gain.
-        let (queries_per_dim, eighths) = match precision {
-            Precision::F32 => (32, [3, 4].as_slice()),
-            Precision::Int8 => (128, [4].as_slice()),
+        // Reduced rows have a multiple of 4 dimensions: for int8 that is a word. What they let pass costs int8 less, so that it
+        // can do with fewer.
+        let (queries_per_dim, sixteenths) = match precision {
+            Precision::F32 => (32, [6, 8].as_slice()),
+            Precision::Int8 => (24, [5].as_slice()),
         };
-        for eighths in eighths {
-            let reduced = dim * eighths / 32 * 4;
+        for sixteenths in sixteenths {
+            let reduced = dim * sixteenths / 64 * 4;
             if reduced < 8 || askers.len() < queries_per_dim * dim || n * (reduced * 5 + 8) > spare {
                 continue;
             }
@@ -128,7 +133,9 @@ impl<'a> Job<'a> {
             Precision::F32 => (6_000, 50_000),
             Precision::Int8 => (20_000, 160_000),
         };
-        let extra = candidate * found.num_candidates() + read * (found.looked_up + n * found.num_given_up());
+        let extra = candidate * found.num_candidates()
+            + PASS * found.passed
+            + read * (found.looked_up + n * found.num_given_up());
         Ok((scan.dim() * n) as f64 + extra as f64 / probe.len() as f64)
     }
 

@@ -1,6 +1,7 @@
 //! Rows into panels: int8 once for a search, f32 a panel at a time while it is in cache.
 
 use super::rows::Rows;
+use super::sieve::WholeRows;
 use crate::kernel::panel::{bias_i8, num_panels, pack_f32, pack_i8};
 use crate::kernel::{PANEL, Panel, PanelsI8};
 use crate::memory::Aligned;
@@ -9,44 +10,91 @@ use crate::space::encode;
 use rayon::prelude::*;
 
 pub(super) struct CodedRows {
-    pub panels: PanelsI8,
+    pub codes: Codes,
     /// The largest residual norm.
     pub lost: f64,
     /// The largest norm of a centred row.
     pub norm: f64,
 }
 
+pub(super) enum Codes {
+    /// For scans of all rows.
+    Panels(PanelsI8),
+    /// Row by row, for a look at a few; biases as panels have them, and as many.
+    Rows { codes: Aligned<i8>, bias: Vec<i32> },
+}
+
+impl CodedRows {
+    pub fn panels(&self) -> &PanelsI8 {
+        match &self.codes {
+            Codes::Panels(panels) => panels,
+            Codes::Rows { .. } => unreachable!("coded one by one"),
+        }
+    }
+
+    pub fn by_row(&self, rows: &Rows) -> WholeRows<'_> {
+        match &self.codes {
+            Codes::Rows { codes, bias } => WholeRows { codes, bias, code_dim: rows.code_dim() },
+            Codes::Panels(_) => unreachable!("coded in panels"),
+        }
+    }
+}
+
 /// Codes of all rows but a zero vector under cosine, which has no direction.
-pub(super) fn code_rows(rows: &Rows) -> CodedRows {
+/// Sets the rows' largest norm.
+pub(super) fn code_panels(rows: &mut Rows) -> CodedRows {
+    let mut panels = PanelsI8::new(num_panels(rows.items.num_distinct()), rows.dim());
+    let (lost, norm) = code_rows(rows, &mut panels.data, &mut panels.bias, pack_i8);
+    CodedRows { codes: Codes::Panels(panels), lost, norm }
+}
+
+/// As [`code_panels`], row by row.
+pub(super) fn code_one_by_one(rows: &mut Rows) -> CodedRows {
+    let padded = num_panels(rows.items.num_distinct()) * PANEL;
+    let (mut codes, mut bias) = (Aligned::zeroed(padded * rows.code_dim()), vec![i32::MIN; padded]);
+    let (lost, norm) = code_rows(rows, &mut codes, &mut bias, |rows, row, codes| {
+        rows[row * codes.len()..][..codes.len()].copy_from_slice(codes);
+    });
+    CodedRows { codes: Codes::Rows { codes, bias }, lost, norm }
+}
+
+/// `place` puts the codes of a row where they belong among those of 48. Returns the largest residual norm and norm.
+fn code_rows(
+    rows: &mut Rows,
+    data: &mut [i8],
+    bias: &mut [i32],
+    place: impl Fn(&mut [i8], usize, &[i8]) + Sync,
+) -> (f64, f64) {
     let (dim, code_dim, n) = (rows.dim(), rows.code_dim(), rows.items.num_distinct());
     let step = rows.quantizer.step;
-    let mut panels = PanelsI8::new(num_panels(n), dim);
-    let (lost, norm) = panels
-        .data
+    let coding = &*rows;
+    let (lost, norm, prepared) = data
         .par_chunks_mut(PANEL * code_dim)
-        .zip(panels.bias.par_chunks_mut(PANEL))
+        .zip(bias.par_chunks_mut(PANEL))
         .enumerate()
         .map_init(
             || (vec![0f32; dim], vec![0i8; code_dim]),
             |(y, codes), (p, (data, bias))| {
-                let (mut most_lost, mut most) = (0f64, 0f64);
+                let (mut most_lost, mut most, mut prepared) = (0f64, 0f64, 0f64);
                 for lane in 0..PANEL.min(n - p * PANEL) {
-                    if rows.is_zero(p * PANEL + lane) {
+                    if coding.is_zero(p * PANEL + lane) {
                         continue;
                     }
-                    rows.item(p * PANEL + lane, y);
-                    let lost = encode(y, &rows.quantizer.center, step, codes) as f64;
+                    coding.item(p * PANEL + lane, y);
+                    prepared = prepared.max(squared_norm(y));
+                    let lost = encode(y, &coding.quantizer.center, step, codes) as f64;
                     most_lost = most_lost.max(lost);
                     let code_norm2: i32 = codes.iter().map(|&c| c as i32 * c as i32).sum();
                     most = most.max((code_norm2 as f64).sqrt() * step as f64 + lost);
-                    pack_i8(data, lane, codes);
-                    bias[lane] = bias_i8(codes, !rows.is_dot());
+                    place(data, lane, codes);
+                    bias[lane] = bias_i8(codes, !coding.is_dot());
                 }
-                (most_lost, most)
+                (most_lost, most, prepared)
             },
         )
-        .reduce(|| (0.0, 0.0), |a, b| (a.0.max(b.0), a.1.max(b.1)));
-    CodedRows { panels, lost, norm }
+        .reduce(|| (0.0, 0.0, 0.0), |a, b| (a.0.max(b.0), a.1.max(b.1), a.2.max(b.2)));
+    rows.largest_prepared = prepared.sqrt();
+    (lost, norm)
 }
 
 /// One f32 panel, packed again and again.

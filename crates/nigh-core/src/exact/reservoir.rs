@@ -33,6 +33,8 @@ pub(super) struct Reservoirs<'a> {
     k: usize,
     keys: Keys,
     most: usize,
+    /// Rows looked up beyond the k best by key.
+    spare: usize,
     thresholds: Vec<i32>,
     slots: Vec<Reservoir>,
     /// The true distance of a slot's query and a row.
@@ -80,16 +82,17 @@ impl<'a> Reservoirs<'a> {
             })
             .collect();
         let thresholds = slots.iter().map(|s| if s.bound.is_some() { keys.min() } else { i32::MAX }).collect();
-        Reservoirs { k, keys, most: most.max(limit), thresholds, slots, distance, looked_up: 0 }
+        Reservoirs { k, keys, most: most.max(limit), spare: k / 2 + 4, thresholds, slots, distance, looked_up: 0 }
     }
 
-    fn prune(&mut self, slot: usize) {
+    /// Looks up the true distances of a slot's best few rows and drops what they exclude.
+    pub fn prune(&mut self, slot: usize) {
         let Reservoir { bound: Some(bound), kept, known, nearest, limit } = &mut self.slots[slot] else { return };
         if kept.len() < self.k {
             return;
         }
         // The best by score are the likeliest to be nearest.
-        let best = (self.k + self.k / 2 + 4).min(kept.len());
+        let best = (self.k + self.spare).min(kept.len());
         if best < kept.len() {
             kept.select_nth_unstable_by(best - 1, |a, b| b.cmp(a));
         }
@@ -110,11 +113,51 @@ impl<'a> Reservoirs<'a> {
         if kept.len() * 4 > *limit * 3 {
             *limit = kept.len() * 2;
             if kept.len() > self.most {
-                self.slots[slot].bound = None;
-                self.slots[slot].kept = Vec::new();
-                self.thresholds[slot] = i32::MAX;
+                self.give_up(slot);
             }
         }
+    }
+
+    /// Keeps the rows of `mask`; whether what may still matter became less.
+    #[inline(always)]
+    pub fn keep(&mut self, slot: usize, first_row: u32, keys: &[i32; PANEL], mut mask: u64) -> bool {
+        let reservoir = &mut self.slots[slot];
+        // One that was given up has the threshold i32::MAX, which a score can still reach.
+        if reservoir.bound.is_none() {
+            return false;
+        }
+        while mask != 0 {
+            let r = mask.trailing_zeros();
+            mask &= mask - 1;
+            reservoir.kept.push(pack(keys[r as usize], first_row + r));
+        }
+        let full = reservoir.kept.len() >= reservoir.limit;
+        if full {
+            self.prune(slot);
+        }
+        full
+    }
+
+    /// The distance within which the neighbors of a slot are; None while too few are known.
+    pub fn within(&self, slot: usize) -> Option<f32> {
+        self.slots[slot].nearest.get(self.k - 1).copied()
+    }
+
+    /// Looks fewer distances up, but sooner: for scans that pay for a bound that lags.
+    pub fn hurry(&mut self) {
+        self.spare = 0;
+        let limit = self.k + self.k / 2 + 4;
+        self.slots.iter_mut().for_each(|slot| slot.limit = limit.max(slot.kept.len() * 3 / 2));
+    }
+
+    pub fn give_up(&mut self, slot: usize) {
+        self.slots[slot].bound = None;
+        self.slots[slot].kept = Vec::new();
+        self.thresholds[slot] = i32::MAX;
+    }
+
+    pub fn given_up(&self, slot: usize) -> bool {
+        self.slots[slot].bound.is_none()
     }
 
     /// The candidates of a slot (key and row, best first), or None if they were too many.
@@ -133,19 +176,7 @@ impl Sink for Reservoirs<'_> {
     }
 
     #[inline(always)]
-    fn push(&mut self, slot: usize, first_row: u32, keys: &[i32; PANEL], mut mask: u64) {
-        let reservoir = &mut self.slots[slot];
-        // One that was given up has the threshold i32::MAX, which a score can still reach.
-        if reservoir.bound.is_none() {
-            return;
-        }
-        while mask != 0 {
-            let r = mask.trailing_zeros();
-            mask &= mask - 1;
-            reservoir.kept.push(pack(keys[r as usize], first_row + r));
-        }
-        if reservoir.kept.len() >= reservoir.limit {
-            self.prune(slot);
-        }
+    fn push(&mut self, slot: usize, first_row: u32, keys: &[i32; PANEL], mask: u64) {
+        self.keep(slot, first_row, keys, mask);
     }
 }

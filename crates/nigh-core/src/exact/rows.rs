@@ -12,7 +12,7 @@ pub(super) struct Rows<'a> {
     reduction: Option<Reduction>,
     /// int8 codes of these rows cover their whole range.
     pub quantizer: Quantizer,
-    /// The largest norms: as f32 scans see the rows, and prepared but not centred.
+    /// The largest norms: as f32 scans see the rows (for those alone), and prepared but not centred.
     pub largest: f64,
     pub largest_prepared: f64,
 }
@@ -40,19 +40,22 @@ impl<'a> Rows<'a> {
     }
 
     fn new(items: &'a Items, reduction: Option<Reduction>, quantizer: Quantizer) -> Rows<'a> {
-        let mut rows = Rows { items, reduction, quantizer, largest: 0.0, largest_prepared: 0.0 };
-        let largest = (0..items.num_distinct()).into_par_iter().with_min_len(1024).map_init(
-            || vec![0f32; rows.dim()],
+        Rows { items, reduction, quantizer, largest: 0.0, largest_prepared: 0.0 }
+    }
+
+    /// Finds the largest norms, for f32 scans; int8 ones find theirs while they code.
+    pub fn measure(&mut self) {
+        let largest = (0..self.items.num_distinct()).into_par_iter().with_min_len(1024).map_init(
+            || vec![0f32; self.dim()],
             |y, position| {
-                rows.item(position, y);
+                self.item(position, y);
                 let prepared = squared_norm(y);
-                rows.centre(y);
+                self.centre(y);
                 (squared_norm(y), prepared)
             },
         );
         let (largest, prepared) = largest.reduce(|| (0.0, 0.0), |a, b| (a.0.max(b.0), a.1.max(b.1)));
-        (rows.largest, rows.largest_prepared) = (largest.sqrt(), prepared.sqrt());
-        rows
+        (self.largest, self.largest_prepared) = (largest.sqrt(), prepared.sqrt());
     }
 
     pub fn dim(&self) -> usize {

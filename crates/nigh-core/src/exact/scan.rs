@@ -3,14 +3,17 @@
 use super::Job;
 use super::Precision;
 use super::bound::Bound;
-use super::pack::{CodedRows, FloatPanel, code_rows};
+use super::pack::{CodedRows, FloatPanel, code_one_by_one, code_panels};
 use super::reservoir::{Keys, Reservoirs};
 use super::rows::{Asking, Rows};
+use super::sieve::Sieve;
 use crate::control::{Result, check};
-use crate::kernel::panel::num_panels;
-use crate::kernel::{Level, PANEL, scan_f32, scan_i8};
+use crate::items::Items;
+use crate::kernel::panel::{num_panels, pack_i8};
+use crate::kernel::{Level, PANEL, PanelsI8, Sink, scan_f32, scan_i8};
 use crate::metric::{distance, dot, squared_norm};
 use crate::space::encode;
+use std::ops::Range;
 
 /// Up to so many distinct items every query is compared with all of them directly.
 pub(super) const FEW_ITEMS: usize = 64;
@@ -23,7 +26,39 @@ pub(super) struct Scan<'a> {
     /// Neighbors wanted of each asker.
     k: usize,
     codes: Option<CodedRows>,
+    /// Whole rows, row by row, beside codes of reduced ones.
+    whole: Option<Whole<'a>>,
     zero: Option<usize>,
+}
+
+/// What int8 scans of reduced rows have beside them.
+struct Whole<'a> {
+    rows: Rows<'a>,
+    /// One by one.
+    codes: CodedRows,
+    /// The first rows in panels.
+    head: PanelsI8,
+    head_panels: usize,
+}
+
+/// The part of the items that is scanned whole before reduced rows: most of what those let pass, they do while the bounds of
+/// the neighbors are still wide.
+const HEAD: usize = 32;
+
+impl<'a> Whole<'a> {
+    fn new(items: &'a Items) -> Whole<'a> {
+        let mut rows = Rows::full(items);
+        let codes = code_one_by_one(&mut rows);
+        let head_panels = num_panels(items.num_distinct() / HEAD);
+        let mut head = PanelsI8::new(head_panels, rows.dim());
+        let by_row = codes.by_row(&rows);
+        let panels = head.data.chunks_exact_mut(PANEL * by_row.code_dim);
+        for (panel, codes) in panels.zip(by_row.codes.chunks_exact(PANEL * by_row.code_dim)) {
+            codes.chunks_exact(by_row.code_dim).enumerate().for_each(|(lane, codes)| pack_i8(panel, lane, codes));
+        }
+        head.bias.copy_from_slice(&by_row.bias[..head_panels * PANEL]);
+        Whole { rows, codes, head, head_panels }
+    }
 }
 
 /// Candidates of a block, by slot.
@@ -33,6 +68,8 @@ pub(super) struct Found {
     keys: Keys,
     /// True distances looked up on the way.
     pub looked_up: usize,
+    /// Whole rows compared because reduced ones did not exclude them.
+    pub passed: usize,
 }
 
 impl Found {
@@ -55,10 +92,14 @@ impl Found {
 }
 
 impl<'a> Scan<'a> {
-    pub fn new(rows: Rows<'a>, precision: Precision, k: usize) -> Scan<'a> {
-        let codes = (precision == Precision::Int8).then(|| code_rows(&rows));
+    pub fn new(mut rows: Rows<'a>, precision: Precision, k: usize) -> Scan<'a> {
+        let codes = (precision == Precision::Int8).then(|| code_panels(&mut rows));
+        if codes.is_none() {
+            rows.measure();
+        }
+        let whole = (codes.is_some() && rows.dim() < rows.items.dim).then(|| Whole::new(rows.items));
         let zero = rows.items.zero_position();
-        Scan { rows, k, codes, zero }
+        Scan { rows, k, codes, whole, zero }
     }
 
     pub fn dim(&self) -> usize {
@@ -86,9 +127,42 @@ impl<'a> Scan<'a> {
             let (asker, row) = (block[slot] as usize, row as usize);
             distance(items.metric, askers.vector(asker), items.vector(row), askers.norm2(asker), items.norm2(row))
         };
-        let (keys, bounds, mut reservoirs, asking) = match &self.codes {
-            None => self.scan_floats(job, block, &true_distance)?,
-            Some(codes) => self.scan_codes(job, block, codes, &true_distance)?,
+        let mut passed = 0;
+        let (keys, bounds, mut reservoirs, asking) = match (&self.codes, &self.whole) {
+            (None, _) => self.scan_floats(job, block, &true_distance)?,
+            (Some(codes), None) => {
+                let coded = self.code_queries(job, block, &self.rows, codes);
+                let mut reservoirs =
+                    Reservoirs::new(self.k, Keys::Int8, self.most_kept(), coded.bounds.clone(), &true_distance);
+                let panels = codes.panels();
+                self.scan_codes(
+                    job,
+                    0..num_panels(items.num_distinct()),
+                    panels,
+                    &coded.offset,
+                    &mut reservoirs,
+                    |_| (),
+                )?;
+                (Keys::Int8, coded.bounds, reservoirs, coded.asking)
+            }
+            (Some(codes), Some(whole)) => {
+                let reduced = self.code_queries(job, block, &self.rows, codes);
+                let coded = self.code_queries(job, block, &whole.rows, &whole.codes);
+                let mut reservoirs =
+                    Reservoirs::new(self.k, Keys::Int8, self.most_kept(), coded.bounds.clone(), &true_distance);
+                // What reduced rows cannot bound would not be scanned to the end.
+                let unbounded = (0..block.len()).filter(|&slot| reduced.bounds[slot].is_none());
+                unbounded.for_each(|slot| reservoirs.give_up(slot));
+                self.scan_codes(job, 0..whole.head_panels, &whole.head, &coded.offset, &mut reservoirs, |_| ())?;
+                (0..block.len()).for_each(|slot| reservoirs.prune(slot));
+                reservoirs.hurry();
+                let by_row = whole.codes.by_row(&whole.rows);
+                let mut sieve = Sieve::new(&mut reservoirs, &reduced.bounds, by_row, &coded.offset);
+                let rest = whole.head_panels..num_panels(items.num_distinct());
+                self.scan_codes(job, rest, codes.panels(), &reduced.offset, &mut sieve, |p| by_row.prefetch(p + 1))?;
+                passed = sieve.passed;
+                (Keys::Int8, coded.bounds, reservoirs, coded.asking)
+            }
         };
         let candidates = (0..block.len()).map(|slot| {
             if asking[slot].zero {
@@ -101,7 +175,7 @@ impl<'a> Scan<'a> {
             Some(found)
         });
         let candidates = candidates.collect();
-        Ok(Found { candidates, bounds, keys, looked_up: reservoirs.looked_up })
+        Ok(Found { candidates, bounds, keys, looked_up: reservoirs.looked_up, passed })
     }
 
     #[allow(clippy::type_complexity)]
@@ -138,57 +212,70 @@ impl<'a> Scan<'a> {
         Ok((Keys::F32, bounds, reservoirs, all_asking))
     }
 
-    #[allow(clippy::type_complexity)]
-    fn scan_codes<'d>(
+    /// Scans panels with queries of their kind; `before` is told of each.
+    fn scan_codes(
         &self,
         job: &Job,
-        block: &[u32],
-        coded: &CodedRows,
-        distance: &'d dyn Fn(usize, u32) -> f32,
-    ) -> Result<(Keys, Vec<Option<Bound>>, Reservoirs<'d>, Vec<Asking>)> {
-        let code_dim = self.rows.code_dim();
-        let mut codes = vec![0i8; block.len() * code_dim];
-        let mut y = vec![0f32; self.rows.dim()];
-        let (mut bounds, mut all_asking) = (Vec::new(), Vec::new());
-        for (&asker, codes) in block.iter().zip(codes.chunks_exact_mut(code_dim)) {
-            let asking = self.rows.query(job.askers, asker as usize, &mut y);
-            bounds.push(self.bound_of_codes(&y, &asking, codes, coded));
-            all_asking.push(asking);
-        }
-        // The kernels take unsigned queries.
-        let offset: Vec<u8> = codes.iter().map(|&c| c as u8 ^ 0x80).collect();
-        let mut reservoirs = Reservoirs::new(self.k, Keys::Int8, self.most_kept(), bounds.clone(), distance);
-        let pointers: Vec<*const u8> = offset.chunks_exact(code_dim).map(|q| q.as_ptr()).collect();
+        range: Range<usize>,
+        panels: &PanelsI8,
+        queries: &[u8],
+        sink: &mut impl Sink,
+        before: impl Fn(usize),
+    ) -> Result<()> {
+        let code_dim = 4 * panels.words;
+        let pointers: Vec<*const u8> = queries.chunks_exact(code_dim).map(|q| q.as_ptr()).collect();
         let n = self.rows.items.num_distinct();
-        for p in 0..num_panels(n) {
+        for p in range {
             if p % 256 == 0 {
                 check(job.control)?;
             }
-            let panel = coded.panels.panel(p, PANEL.min(n - p * PANEL), (p * PANEL) as u32);
-            // SAFETY: each pointer is to a row of `offset`.
-            unsafe { scan_i8(Level::current(), &pointers, panel, code_dim, &mut reservoirs) };
+            before(p);
+            let panel = panels.panel(p, PANEL.min(n - p * PANEL), (p * PANEL) as u32);
+            // SAFETY: each pointer is to `code_dim` bytes of `queries`.
+            unsafe { scan_i8(Level::current(), &pointers, panel, code_dim, sink) };
         }
-        Ok((Keys::Int8, bounds, reservoirs, all_asking))
+        Ok(())
     }
 
-    /// Codes a query; None where it cannot be (out of all proportion to the items).
-    fn bound_of_codes(&self, y: &[f32], asking: &Asking, codes: &mut [i8], coded: &CodedRows) -> Option<Bound> {
-        if !asking.prepared.is_finite() {
-            return None;
+    /// The queries of a block as codes of the same kind as the rows'.
+    fn code_queries(&self, job: &Job, block: &[u32], rows: &Rows, coded: &CodedRows) -> CodedQueries {
+        let (mut y, mut codes) = (vec![0f32; rows.dim()], vec![0i8; rows.code_dim()]);
+        let mut queries = CodedQueries { offset: Vec::new(), bounds: Vec::new(), asking: Vec::new() };
+        for &asker in block {
+            let asking = rows.query(job.askers, asker as usize, &mut y);
+            codes.fill(0);
+            queries.bounds.push(bound_of_codes(rows, &y, &asking, &mut codes, coded));
+            queries.asking.push(asking);
+            // The kernels take unsigned queries.
+            queries.offset.extend(codes.iter().map(|&c| c as u8 ^ 0x80));
         }
-        let quantizer = &self.rows.quantizer;
-        let norm2 = |codes: &[i8]| codes.iter().map(|&c| c as i64 * c as i64).sum::<i64>() as f64;
-        if !self.rows.is_dot() {
-            let lost = encode(y, &quantizer.center, quantizer.step, codes) as f64;
-            return Bound::int8_distance(&self.rows, asking, norm2(codes), lost, coded.lost);
-        }
-        // A query of inner products is not centred and has a step of its own.
-        let largest = y.iter().fold(0f32, |m, x| m.max(x.abs()));
-        let own = if largest > 0.0 { largest / 127.0 } else { 1.0 };
-        let lost = encode(y, &vec![0.0; y.len()], own, codes) as f64;
-        let coded_norm = norm2(codes).sqrt() * own as f64;
-        let offset = dot(y, &quantizer.center);
-        let (own, centered) = (own as f64, coded.norm);
-        Bound::int8_product(&self.rows, asking, own, coded_norm, lost, centered, coded.lost, offset)
+        queries
     }
+}
+
+struct CodedQueries {
+    offset: Vec<u8>,
+    bounds: Vec<Option<Bound>>,
+    asking: Vec<Asking>,
+}
+
+/// Codes a query; None where it cannot be (out of all proportion to the items).
+fn bound_of_codes(rows: &Rows, y: &[f32], asking: &Asking, codes: &mut [i8], coded: &CodedRows) -> Option<Bound> {
+    if !asking.prepared.is_finite() {
+        return None;
+    }
+    let quantizer = &rows.quantizer;
+    let norm2 = |codes: &[i8]| codes.iter().map(|&c| c as i64 * c as i64).sum::<i64>() as f64;
+    if !rows.is_dot() {
+        let lost = encode(y, &quantizer.center, quantizer.step, codes) as f64;
+        return Bound::int8_distance(rows, asking, norm2(codes), lost, coded.lost);
+    }
+    // A query of inner products is not centred and has a step of its own.
+    let largest = y.iter().fold(0f32, |m, x| m.max(x.abs()));
+    let own = if largest > 0.0 { largest / 127.0 } else { 1.0 };
+    let lost = encode(y, &vec![0.0; y.len()], own, codes) as f64;
+    let coded_norm = norm2(codes).sqrt() * own as f64;
+    let offset = dot(y, &quantizer.center);
+    let (own, centered) = (own as f64, coded.norm);
+    Bound::int8_product(rows, asking, own, coded_norm, lost, centered, coded.lost, offset)
 }

@@ -1,7 +1,7 @@
 //! The scan around a tile of few registers (AVX2, NEON): queries in small groups, a panel in parts of 16 rows, scores through
 //! memory.
 
-use super::{PANEL, Panel, Sink, key_of, score_of};
+use super::{PANEL, Panel, Sink, key_of, reaching, score_of};
 
 /// Rows of a part.
 pub(super) const PART: usize = 16;
@@ -32,6 +32,7 @@ pub(super) fn scan_f32<const Q: usize, S: Sink>(
 }
 
 /// As [`scan_f32`], of codes.
+#[cfg(target_arch = "aarch64")]
 #[inline(always)]
 pub(super) fn scan_i8<const Q: usize, S: Sink>(
     queries: &[*const u8],
@@ -62,17 +63,4 @@ fn padded<T: Copy, const Q: usize>(group: &[T]) -> [T; Q] {
     let mut full = [group[group.len() - 1]; Q];
     full[..group.len()].copy_from_slice(group);
     full
-}
-
-/// One bit for each row that reaches the threshold. A count first, which compiles to a few vector instructions: mostly it is 0.
-#[inline(always)]
-fn reaching(does: impl Fn(usize) -> bool) -> u64 {
-    let mut count = 0u32;
-    for r in 0..PANEL {
-        count += does(r) as u32;
-    }
-    if count == 0 {
-        return 0;
-    }
-    (0..PANEL).fold(0, |mask, r| mask | (does(r) as u64) << r)
 }

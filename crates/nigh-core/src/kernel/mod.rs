@@ -10,6 +10,7 @@ pub(crate) mod level;
 pub(crate) mod panel;
 pub(crate) mod scalar;
 pub(crate) mod topk;
+mod widened;
 
 #[cfg(target_arch = "aarch64")]
 pub(crate) mod aarch64;
@@ -21,6 +22,8 @@ pub(crate) use panel::{PANEL, Panel, PanelsI8};
 
 /// Where survivors of a scan go. A slot is the position of a query in the scan's list of queries.
 pub(crate) trait Sink {
+    /// Whether `push` looks at the keys; where it does not, kernels need not store them.
+    const KEYS: bool = true;
     /// The smallest key that is still wanted. It may only grow.
     fn threshold(&self, slot: usize) -> i32;
     /// `keys[r]` is the key of row `first_row + r` of the scanned panel; bit r of `mask` is set where it reached the threshold.
@@ -43,6 +46,16 @@ pub(crate) const fn key_of(score: f32) -> i32 {
 #[inline(always)]
 pub(crate) const fn score_of(key: i32) -> f32 {
     f32::from_bits((key ^ ((key >> 31) & 0x7fff_ffff)) as u32)
+}
+
+/// One bit for each row that reaches the threshold. Whether any does comes first, which compiles to a few vector instructions:
+/// mostly none does.
+#[inline(always)]
+fn reaching(does: impl Fn(usize) -> bool) -> u64 {
+    if !(0..PANEL).fold(false, |any, r| any | does(r)) {
+        return 0;
+    }
+    (0..PANEL).fold(0, |mask, r| mask | (does(r) as u64) << r)
 }
 
 /// Scores every query against one panel. `queries` point to `dim` floats each.
@@ -97,5 +110,7 @@ pub(crate) unsafe fn scan_i8<S: Sink>(
     }
 }
 
+#[cfg(test)]
+mod speed;
 #[cfg(test)]
 mod tests;

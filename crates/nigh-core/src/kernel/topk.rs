@@ -19,6 +19,9 @@ pub(crate) struct TopK {
 
 /// Most rows that are kept sorted.
 const NARROW: usize = 64;
+/// Most rows that fit AVX2's registers beside what an insertion needs.
+#[cfg(target_arch = "x86_64")]
+const NARROW_AVX2: usize = 32;
 
 /// Inserts the rows of `mask` (`first_row + r`, key `keys[r]`) into one query's sorted state.
 type InsertFn = unsafe fn(state: &mut [i64], keys: &[i32; PANEL], mask: u64, first_row: u32);
@@ -26,14 +29,23 @@ type InsertFn = unsafe fn(state: &mut [i64], keys: &[i32; PANEL], mask: u64, fir
 /// The row of an empty place.
 const NO_ROW: u32 = u32::MAX;
 
+/// An empty place of codes' keys.
+pub(crate) const EMPTY: i64 = pack(super::MIN_KEY_I8, NO_ROW);
+
 #[inline(always)]
-fn pack(key: i32, row: u32) -> i64 {
+pub(crate) const fn pack(key: i32, row: u32) -> i64 {
     (key as i64) << 32 | !row as i64
 }
 
 #[inline(always)]
-fn key_in(packed: i64) -> i32 {
+pub(crate) fn key_in(packed: i64) -> i32 {
     (packed >> 32) as i32
+}
+
+/// The key and the row of a taken place.
+#[inline(always)]
+pub(crate) fn unpack(packed: i64) -> (i32, u32) {
+    (key_in(packed), !(packed as u32))
 }
 
 impl TopK {
@@ -43,6 +55,8 @@ impl TopK {
         let insert: InsertFn = match level {
             #[cfg(target_arch = "x86_64")]
             Level::Avx512 if width <= NARROW => insert_avx512,
+            #[cfg(target_arch = "x86_64")]
+            Level::Avx2 if width <= NARROW_AVX2 => insert_avx2,
             _ => insert_scalar,
         };
         let (stride, wide) =
@@ -59,6 +73,12 @@ impl TopK {
     pub fn of(&self, query: usize) -> impl Iterator<Item = (i32, u32)> {
         let best = self.best[query * self.stride..][..self.width].iter();
         best.map(|&b| (key_in(b), !(b as u32))).take_while(|&(_, row)| row != NO_ROW)
+    }
+
+    /// The places of all queries, sorted at any time, where `k` is at most [`NARROW`].
+    pub fn sorted_mut(&mut self) -> &mut [i64] {
+        assert!(self.wide.is_empty() && self.stride == self.width);
+        &mut self.best
     }
 
     /// Brings every query's rows into order.
@@ -133,8 +153,12 @@ unsafe fn insert_scalar(state: &mut [i64], keys: &[i32; PANEL], mut mask: u64, f
         if new <= state[last] {
             continue;
         }
-        let at = state.partition_point(|&b| b > new);
-        state.copy_within(at..last, at + 1);
+        // Places are few: moving them one by one costs less than a search and a call to move the rest.
+        let mut at = last;
+        while at > 0 && state[at - 1] < new {
+            state[at] = state[at - 1];
+            at -= 1;
+        }
         state[at] = new;
     }
 }
@@ -197,5 +221,48 @@ fn insert_registers<const B: usize>(state: &mut [i64], keys: &[i32; PANEL], mask
         for b in 0..B {
             _mm512_storeu_si512(places.add(8 * b) as *mut _, s[b]);
         }
+    }
+}
+
+/// # Safety
+/// A machine with AVX2, and a state of 8 to 32 places, a multiple of 8.
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2")]
+unsafe fn insert_avx2(state: &mut [i64], keys: &[i32; PANEL], mask: u64, first_row: u32) {
+    match state.len() / 8 {
+        1 => insert_quads::<2>(state, keys, mask, first_row),
+        2 => insert_quads::<4>(state, keys, mask, first_row),
+        3 => insert_quads::<6>(state, keys, mask, first_row),
+        _ => insert_quads::<8>(state, keys, mask, first_row),
+    }
+}
+
+/// As `insert_registers`, in registers of four: what is below the new row takes the place before it or the new row.
+#[cfg(target_arch = "x86_64")]
+#[inline]
+#[target_feature(enable = "avx2")]
+fn insert_quads<const B: usize>(state: &mut [i64], keys: &[i32; PANEL], mut mask: u64, first_row: u32) {
+    use std::arch::x86_64::*;
+    assert!(state.len() == 4 * B);
+    let places = state.as_mut_ptr() as *mut __m256i;
+    // SAFETY: the state has 4 * B places.
+    let mut s: [__m256i; B] = std::array::from_fn(|b| unsafe { _mm256_loadu_si256(places.add(b)) });
+    while mask != 0 {
+        let r = mask.trailing_zeros();
+        mask &= mask - 1;
+        let new = _mm256_set1_epi64x(pack(keys[r as usize], first_row + r));
+        let mut turned = _mm256_permute4x64_epi64::<0b10_01_00_11>(s[B - 1]);
+        for b in (0..B).rev() {
+            let before =
+                if b == 0 { _mm256_set1_epi64x(i64::MAX) } else { _mm256_permute4x64_epi64::<0b10_01_00_11>(s[b - 1]) };
+            let moved = _mm256_blend_epi32::<0b11>(turned, before);
+            let below = _mm256_blendv_epi8(s[b], new, _mm256_cmpgt_epi64(new, s[b]));
+            s[b] = _mm256_blendv_epi8(below, moved, _mm256_cmpgt_epi64(new, moved));
+            turned = before;
+        }
+    }
+    for b in 0..B {
+        // SAFETY: as above.
+        unsafe { _mm256_storeu_si256(places.add(b), s[b]) };
     }
 }

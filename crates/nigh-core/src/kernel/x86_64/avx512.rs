@@ -151,17 +151,29 @@ unsafe fn tile_i8<const Q: usize, const V: usize, S: Sink>(
             }
             line = line.add(PANEL * 4);
         }
-        let (mut masks, mut any) = ([0u64; Q], 0);
+        // Mostly nothing reaches a threshold: one comparison a query with the best of its rows tells.
+        let mut hits = [0; Q];
+        let mut any = 0;
         for q in 0..Q {
+            let best = (1..V).fold(acc[q][0], |best, v| _mm512_max_epi32(best, acc[q][v]));
             let threshold = _mm512_set1_epi32(sink.threshold(slot + q.min(num_queries - 1)));
-            for v in 0..V {
-                masks[q] |= (_mm512_cmpge_epi32_mask(acc[q][v], threshold) as u64) << (16 * v);
-            }
-            any |= masks[q];
+            hits[q] = _mm512_cmpge_epi32_mask(best, threshold);
+            any |= hits[q];
         }
         if any != 0 {
+            let mut masks = [0u64; Q];
             let mut keys = [MaybeUninit::<[i32; PANEL]>::uninit(); Q];
             for q in 0..Q {
+                if hits[q] == 0 {
+                    continue;
+                }
+                let threshold = _mm512_set1_epi32(sink.threshold(slot + q.min(num_queries - 1)));
+                for v in 0..V {
+                    masks[q] |= (_mm512_cmpge_epi32_mask(acc[q][v], threshold) as u64) << (16 * v);
+                }
+                if !S::KEYS {
+                    continue;
+                }
                 let keys = keys[q].as_mut_ptr() as *mut i32;
                 for v in V..PANEL / 16 {
                     _mm512_storeu_si512(keys.add(16 * v) as *mut _, _mm512_setzero_si512());
@@ -178,7 +190,7 @@ unsafe fn tile_i8<const Q: usize, const V: usize, S: Sink>(
 /// All keys are stored before the first is handed on: a call in between would save and restore every accumulator.
 ///
 /// # Safety
-/// All keys are written.
+/// The keys of each query with a mask are written, if the sink wants them.
 #[inline(always)]
 unsafe fn push<const Q: usize, S: Sink>(
     slot: usize,
@@ -191,7 +203,8 @@ unsafe fn push<const Q: usize, S: Sink>(
     for q in 0..num_queries.min(Q) {
         if masks[q] != 0 {
             // SAFETY: the caller's.
-            sink.push(slot + q, first_row, unsafe { keys[q].assume_init_ref() }, masks[q]);
+            let keys = if S::KEYS { unsafe { keys[q].assume_init_ref() } } else { &[0; PANEL] };
+            sink.push(slot + q, first_row, keys, masks[q]);
         }
     }
 }

@@ -1,0 +1,71 @@
+//! A self join by lists and neighbors of neighbors: `graph_speed FILE.f32 DIM METRIC NUM_LISTS WIDTH THREADS STEP...`, FILE being
+//! raw little-endian rows; a step is `pN` (probe up to N lists) or `cF/R` (local join of F candidates and R reverse edges).
+
+use nigh_core::{Around, Clusters, Graph, Items, Metric, Precision, Queries, exact_search, recall};
+use std::time::Instant;
+
+fn cpu_seconds() -> f64 {
+    let stat = std::fs::read_to_string("/proc/self/stat").expect("Linux");
+    let fields: Vec<&str> = stat[stat.rfind(')').expect("a name") + 2..].split(' ').collect();
+    (fields[11].parse::<f64>().unwrap() + fields[12].parse::<f64>().unwrap()) / 100.0
+}
+
+fn timed<T>(what: &str, work: impl FnOnce() -> T) -> T {
+    let (start, cpu) = (Instant::now(), cpu_seconds());
+    let out = work();
+    println!("{what}: {:.2} CPU s, {:.2} s", cpu_seconds() - cpu, start.elapsed().as_secs_f64());
+    out
+}
+
+fn read(path: &str) -> Vec<f32> {
+    use std::io::Read;
+    let mut file = std::fs::File::open(path).expect("the file");
+    let mut vectors = vec![0f32; file.metadata().expect("its size").len() as usize / 4];
+    for block in vectors.chunks_mut(1 << 20) {
+        let mut bytes = vec![0u8; block.len() * 4];
+        file.read_exact(&mut bytes).expect("whole floats");
+        block.iter_mut().zip(bytes.chunks_exact(4)).for_each(|(x, b)| *x = f32::from_le_bytes(b.try_into().unwrap()));
+    }
+    vectors
+}
+
+fn main() {
+    let args: Vec<String> = std::env::args().collect();
+    let number = |i: usize| args[i].parse::<usize>().expect("a number");
+    let (dim, metric) = (number(2), Metric::parse(&args[3]).expect("a metric"));
+    let (num_lists, width, threads, k) = (number(4), number(5), number(6), 10);
+    let vectors = read(&args[1]);
+    let n = vectors.len() / dim;
+    let mut items = timed("prepare", || Items::new(vectors, dim, metric, threads, &()).unwrap());
+    println!("{n} x {dim}, {} distinct", items.num_distinct());
+    let sample: Vec<u32> = (0..1000).map(|i| (i * (n / 1000) + 7) as u32).collect();
+    let asking = Queries::Items { rows: Some(&sample), include_self: false };
+    let truth = timed("truth", || exact_search(&items, asking, k, Precision::Int8, None, threads, &()).unwrap());
+    let mean = |recalls: Vec<f32>| recalls.iter().sum::<f32>() / recalls.len() as f32;
+    let clusters = timed("cluster", || Clusters::build(&mut items, num_lists, 1, threads, &()).unwrap());
+    println!("{} lists, longest {}", clusters.num_lists(), clusters.longest_list());
+    let (mut graph, mut probed) = (Graph::new(&items, &clusters, width).unwrap(), 0);
+    let (start, cpu) = (Instant::now(), cpu_seconds());
+    for (i, step) in args[7..].iter().enumerate() {
+        let (kind, what) = step.split_at(1);
+        let numbers: Vec<usize> = what.split('/').map(|x| x.parse().expect("a number")).collect();
+        timed(step, || match kind {
+            "p" => {
+                graph.probe(&items, &clusters, probed, numbers[0], threads, &()).unwrap();
+                probed = numbers[0];
+            }
+            _ => {
+                let around = Around { forward: numbers[0], reverse: numbers[1] };
+                let preview = graph.preview(&items, &sample, k, false, around, i as u64, threads, &()).unwrap();
+                println!("   preview {:.4}", mean(recall(&truth, &preview)));
+                graph.local_join(&items, around, i as u64, threads, &()).unwrap();
+            }
+        });
+        let found = graph.neighbors(&items, asking, k, None, threads, &()).unwrap();
+        println!("   recall {:.4}", mean(recall(&truth, &found)));
+    }
+    timed("finish", || graph.finish(&items, k, false, threads, &()).unwrap());
+    println!("all steps: {:.2} CPU s, {:.2} s", cpu_seconds() - cpu, start.elapsed().as_secs_f64());
+    let found = graph.neighbors(&items, asking, k, None, threads, &()).unwrap();
+    println!("   recall {:.4}", mean(recall(&truth, &found)));
+}

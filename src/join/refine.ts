@@ -1,0 +1,138 @@
+// Builds the graph of a self join: probes, then rounds of neighbors of neighbors until the recall is met. How many probes is
+// settled by what they find on the sample; each round by what it would find there for its predicted cost.
+
+import type { CpuLevel } from '../native.ts'
+import {
+  type Around,
+  exactPrecision,
+  exactSeconds,
+  finishSeconds,
+  type JoinShape,
+  probeSeconds,
+  type Round,
+  roundSeconds,
+  roundsFor,
+} from './cost.ts'
+import type { Samples } from './sample.ts'
+import { estimateRecall, mean, type RecallEstimate, standardError } from './statistics.ts'
+import { CAUTION, type TuneStep, VALIDATED } from './tuner.ts'
+
+/** The graph under construction, as the rule below sees it. Recalls are of each of a sample's rows. */
+export interface GraphSteps {
+  /** Scans the lists of the ranks from `from` to `to` for every row. */
+  probe(from: number, to: number): Promise<void>
+  round(around: Around, number: number): Promise<void>
+  /** Of the graph as it is. */
+  recall(sample: Uint32Array): Promise<Float32Array>
+  /** Of a round that is not made. */
+  preview(sample: Uint32Array, around: Around, number: number): Promise<Float32Array>
+}
+
+export interface RefineTask {
+  shape: JoinShape
+  recall: number
+  k: number
+  numLists: number
+  width: number
+  level: CpuLevel
+}
+
+/** What was done, and the recall on a sample of its own; undefined where it was not met. */
+export interface Refined {
+  nprobe: number
+  rounds: Round[]
+  recall: RecallEstimate | undefined
+  steps: TuneStep[]
+  reason: string
+}
+
+/** Fewer probes, or so many that find less than half, leave the graph closed within its lists: rounds find little there. */
+const LEAST_PROBES = 4
+const LEAST_RECALL = 0.5
+/** What rounds usually leave of what is missing: the first full one, further ones, and one among few rows. */
+const LEFT = { first: 0.25, further: 0.5, few: 0.6 }
+const MAX_ROUNDS = 8
+/** Where a round would leave more than this of what is missing, the graph needs more probes before. */
+const STUCK = 0.8
+const MORE_PROBES = 4
+
+/** `probed`: recalls of probing alone on the chosen sample, by nprobe. */
+export async function refine(
+  task: RefineTask,
+  probed: ReadonlyMap<number, number>,
+  graph: GraphSteps,
+  samples: Samples,
+): Promise<Refined> {
+  const { shape, recall: target, k, numLists, width, level } = task
+  const { chosen } = samples
+  const steps: TuneStep[] = []
+  const rounds: Round[] = []
+  const most = exactSeconds(shape, k, exactPrecision(shape, k, level), level)
+  const first = firstProbes(task, probed)
+  let nprobe = first
+  let spent = probeSeconds(shape, numLists, nprobe, level) + finishSeconds(shape, width)
+  const state = () => ({ nprobe, rescore: width, rounds: rounds.length })
+  const outcome = (recall: RecallEstimate | undefined, reason: string): Refined => {
+    return { nprobe: first, rounds, recall, steps, reason }
+  }
+  const tooDear = 'neighbors of neighbors cost too much'
+
+  await graph.probe(0, nprobe)
+  for (;;) {
+    const recalls = await graph.recall(chosen)
+    const value = mean(recalls)
+    steps.push({ sample: 'choose', ...state(), recall: value })
+    const wanted = target + CAUTION * standardError(recalls)
+    if (value >= wanted) {
+      const sample = samples.fresh()
+      if (!sample) return outcome(undefined, 'no rows are left to validate on')
+      const recall = estimateRecall(await graph.recall(sample), shape.queries)
+      steps.push({ sample: 'validate', ...state(), recall: recall.estimate })
+      if (recall.estimate >= target) return outcome(recall, VALIDATED)
+    }
+    // Few rows around each where that is enough; otherwise as many as there can be.
+    const { few, full } = roundsFor(width)
+    let [next, expected]: [Round, number] = [full, value]
+    for (const around of [few, full]) {
+      expected = mean(await graph.preview(chosen, around, rounds.length))
+      steps.push({ sample: 'choose', ...state(), preview: around, recall: expected })
+      next = around
+      if (expected >= wanted && value < wanted) break
+    }
+    if (expected < wanted && 1 - expected > STUCK * (1 - value)) {
+      const more = Math.min(MORE_PROBES * nprobe, numLists)
+      if (more === nprobe) return outcome(undefined, 'neighbors of neighbors do not reach the recall')
+      spent += probeSeconds(shape, numLists, more - nprobe, level)
+      if (spent > most) return outcome(undefined, tooDear)
+      await graph.probe(nprobe, more)
+      nprobe = more
+      next = { ...full, nprobe }
+    }
+    spent += roundSeconds(shape, width, next, level)
+    if (spent > most || rounds.length === MAX_ROUNDS) return outcome(undefined, tooDear)
+    await graph.round(next, rounds.length)
+    rounds.push(next)
+  }
+}
+
+/** The probes from which the recall is reached for the least cost, rounds doing what they usually do. */
+export function firstProbes(task: RefineTask, probed: ReadonlyMap<number, number>): number {
+  const { shape, recall: target, numLists, width, level } = task
+  const { few, full } = roundsFor(width)
+  const costs = { few: roundSeconds(shape, width, few, level), full: roundSeconds(shape, width, full, level) }
+  const worthwhile = [...probed].filter(([nprobe, recall]) => nprobe >= LEAST_PROBES && recall >= LEAST_RECALL)
+  const most = Math.max(...probed.keys())
+  let best = { nprobe: Math.min(Math.max(LEAST_PROBES, most), numLists), seconds: Number.POSITIVE_INFINITY }
+  for (const [nprobe, recall] of worthwhile) {
+    let seconds = probeSeconds(shape, numLists, nprobe, level)
+    // A little more than is asked for, as the choice on a sample takes it.
+    let missing = (1 - recall) / (0.85 * (1 - target))
+    for (let made = 0; missing > 1; made++) {
+      const last = missing * LEFT.few <= 1
+      seconds += last ? costs.few : costs.full
+      missing *= last ? LEFT.few : made === 0 ? LEFT.first : LEFT.further
+    }
+    if (seconds < best.seconds) best = { nprobe, seconds }
+  }
+  return best.nprobe
+}
