@@ -1,7 +1,7 @@
 // Where a join keeps its vectors: a pure function of counts, options and the budget. Three ways, the first that fits:
 // in memory; in spill files, with what searches them in memory; in blocks of items that fit, one after the other.
 import { NighError } from '../errors.ts'
-import { chooseNumLists } from './cost.ts'
+import { baseRescore, chooseNumLists } from './cost.ts'
 import { formatBytes } from './explain.ts'
 
 /** One side of a join, as its metadata tells. */
@@ -68,8 +68,9 @@ const RESIDENT = 16e6
 const RESIDENT_THREAD = 4e6
 /** Queries that a thread searches at a time, with their routes and candidates. */
 const SEARCHING = 17e6
-/** Of a self join by the graph of its lists: candidates, their reverse. */
-const GRAPH = 16 * 8 + 16
+/** Of a row of a self join's graph: a candidate, and what meets it from the other side. */
+const CANDIDATE = 8
+const REVERSE = 16
 const FULL_QUERY_ROWS = 65_536
 const LEAST_QUERY_ROWS = 4096
 /** Items come in so many blocks at most: every block costs a pass over the queries. */
@@ -154,7 +155,8 @@ function atOnce(task: MemoryTask, way: 'memory' | 'spill'): MemoryPlan | undefin
   const preparing = base + FIND_DUPLICATES * rows
   const clustering = exact ? 0 : base + listMakingBytes(rows, dim) + (spilled ? 3 * RESIDENT : 0)
   const ordered = exact ? 0 : LISTS_ORDER * rows + listBytes(rows, dim)
-  const graph = exact || queries ? 0 : base + GRAPH * rows + codeBytes(rows, dim)
+  const state = (CANDIDATE * baseRescore(k) + REVERSE + LISTS_ORDER) * rows
+  const graph = exact || queries ? 0 : base + state + Math.max(listBytes(rows, dim), codeBytes(rows, dim))
   const least = Math.min(numQueries, spilled ? FULL_QUERY_ROWS / 4 : FULL_QUERY_ROWS)
   // Queries of a spill file come to the heap to be searched.
   const gathered = spilled && queries ? 4 * dim : 0
