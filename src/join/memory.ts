@@ -1,7 +1,7 @@
 // Where a join keeps its vectors: a pure function of counts, options and the budget. Three ways, the first that fits:
 // in memory; in spill files, with what searches them in memory; in blocks of items that fit, one after the other.
 import { NighError } from '../errors.ts'
-import { baseRescore, chooseNumLists } from './cost.ts'
+import { chooseNumLists, graphWidth } from './cost.ts'
 import { formatBytes } from './explain.ts'
 
 /** One side of a join, as its metadata tells. */
@@ -21,6 +21,7 @@ export interface MemoryTask {
   /** Undefined in a self join. */
   queries: SideSize | undefined
   k: number
+  recall: number
   exact: boolean
   threads: number
   /** Bytes. */
@@ -155,8 +156,9 @@ function atOnce(task: MemoryTask, way: 'memory' | 'spill'): MemoryPlan | undefin
   const preparing = base + FIND_DUPLICATES * rows
   const clustering = exact ? 0 : base + listMakingBytes(rows, dim) + (spilled ? 3 * RESIDENT : 0)
   const ordered = exact ? 0 : LISTS_ORDER * rows + listBytes(rows, dim)
-  const state = (CANDIDATE * baseRescore(k) + REVERSE + LISTS_ORDER) * rows
-  const graph = exact || queries ? 0 : base + state + Math.max(listBytes(rows, dim), codeBytes(rows, dim))
+  const width = exact || queries ? undefined : graphWidth(k, task.recall)
+  const state = (CANDIDATE * (width ?? 0) + REVERSE + LISTS_ORDER) * rows
+  const graph = width === undefined ? 0 : base + state + Math.max(listBytes(rows, dim), codeBytes(rows, dim))
   const least = Math.min(numQueries, spilled ? FULL_QUERY_ROWS / 4 : FULL_QUERY_ROWS)
   // Queries of a spill file come to the heap to be searched.
   const gathered = spilled && queries ? 4 * dim : 0

@@ -150,7 +150,8 @@ export function planned(
   params: JoinParams,
   opened: readonly OpenTable[],
 ): MemoryPlan {
-  const { k, exact, threads, memory: budget, tmp } = params
+  const { recall, exact, threads, memory: budget, tmp } = params
+  const k = Math.min(params.k, Math.max(1, items.native.size.rows))
   const size = items.native.size
   try {
     const asked = queries?.native.size
@@ -158,7 +159,8 @@ export function planned(
     return planMemory({
       items: size,
       queries: asked,
-      k: Math.min(k, Math.max(1, size.rows)),
+      k,
+      recall,
       exact,
       threads,
       budget,

@@ -25,6 +25,7 @@ const task = (over: Partial<MemoryTask>): MemoryTask => ({
   items: side(10_000_000, 64),
   queries: undefined,
   k: 10,
+  recall: 0.95,
   exact: false,
   threads: 2,
   budget: 3e9,
