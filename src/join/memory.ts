@@ -168,13 +168,14 @@ function atOnce(task: MemoryTask, way: 'memory' | 'spill'): MemoryPlan | undefin
     const joining = base + ordered + blocks * neighborBytes(queryRows, k) + queryRows * gathered
     const peak = Math.max(preparing, clustering, graph, joining)
     if (peak <= budget) {
-      // What is left makes exact scans fast first, and then keeps more of the spill files in memory.
+      // What is left keeps more of the spill files in memory, half of it at least, and lets exact scans have codes.
       const spare = Math.max(0, budget - joining)
-      const kept = spilled ? Math.max(0, budget - peak - Math.min(spare, codeBytes(rows, dim))) / files : 0
+      const left = budget - peak
+      const kept = spilled ? Math.max(left / 2, left - codeBytes(rows, dim)) / files : 0
       const tmpBytes = spilled ? spillBytes(task) + (exact ? 0 : vectorBytes(items)) : 0
       const residentBytes = spilled ? Math.floor(RESIDENT + kept) : 0
-      const scratch = Math.min(spare, codeBytes(rows, dim))
-      const expected = Math.max(peak, joining + scratch)
+      const scratch = Math.min(spare - kept * files, codeBytes(rows, dim))
+      const expected = Math.max(peak, joining + scratch) + kept * files
       const spareBytes = spilled ? scratch : spare
       return { way, budget, peak: expected, tmp, tmpBytes, residentBytes, queryRows, itemRows: rows, spareBytes }
     }
