@@ -1,7 +1,7 @@
 // Where a join keeps its vectors: a pure function of counts, options and the budget. Three ways, the first that fits:
 // in memory; in spill files, with what searches them in memory; in blocks of items that fit, one after the other.
 import { NighError } from '../errors.ts'
-import { chooseNumLists } from './cost.ts'
+import { chooseNumLists, graphWidth } from './cost.ts'
 import { formatBytes } from './explain.ts'
 
 /** One side of a join, as its metadata tells. */
@@ -21,6 +21,7 @@ export interface MemoryTask {
   /** Undefined in a self join. */
   queries: SideSize | undefined
   k: number
+  recall: number
   exact: boolean
   threads: number
   /** Bytes. */
@@ -68,8 +69,9 @@ const RESIDENT = 16e6
 const RESIDENT_THREAD = 4e6
 /** Queries that a thread searches at a time, with their routes and candidates. */
 const SEARCHING = 17e6
-/** Of a self join by the graph of its lists: candidates, their reverse. */
-const GRAPH = 16 * 8 + 16
+/** Of a row of a self join's graph: a candidate, and what meets it from the other side. */
+const CANDIDATE = 8
+const REVERSE = 16
 const FULL_QUERY_ROWS = 65_536
 const LEAST_QUERY_ROWS = 4096
 /** Items come in so many blocks at most: every block costs a pass over the queries. */
@@ -97,6 +99,14 @@ export function leastBudget(task: MemoryTask): number {
     else low = middle
   }
   return high * 1e6
+}
+
+/** Fails where the disk has less room than the plan's temporary files take: TMP_DISK_FULL. */
+export function requireRoom({ tmp, tmpBytes }: MemoryPlan, freeBytes: number | undefined): void {
+  if (freeBytes === undefined || tmpBytes <= freeBytes) return
+  const sizes = `temporary files take ${formatBytes(tmpBytes)}, and ${formatBytes(freeBytes)} are free`
+  const message = `${tmp}: ${sizes}; name another directory with --tmp, or give more --memory`
+  throw new NighError('TMP_DISK_FULL', message)
 }
 
 const codeBytes = (rows: number, dim: number) => rows * (Math.ceil(dim / 4) * 4 + 4 + BIAS)
@@ -130,7 +140,8 @@ function spillBytes({ items, queries }: MemoryTask): number {
   return vectorBytes(items) + (queries ? vectorBytes(queries) : 0)
 }
 
-const givenBytes = ({ items, queries }: MemoryTask) => items.givenBytes + (queries?.givenBytes ?? 0)
+/** Tables given in memory are there twice until they are read: what the caller holds may change meanwhile. */
+const givenBytes = ({ items, queries }: MemoryTask) => 2 * (items.givenBytes + (queries?.givenBytes ?? 0))
 
 /** All items searched at once. */
 function atOnce(task: MemoryTask, way: 'memory' | 'spill'): MemoryPlan | undefined {
@@ -145,7 +156,9 @@ function atOnce(task: MemoryTask, way: 'memory' | 'spill'): MemoryPlan | undefin
   const preparing = base + FIND_DUPLICATES * rows
   const clustering = exact ? 0 : base + listMakingBytes(rows, dim) + (spilled ? 3 * RESIDENT : 0)
   const ordered = exact ? 0 : LISTS_ORDER * rows + listBytes(rows, dim)
-  const graph = exact || queries ? 0 : base + GRAPH * rows + codeBytes(rows, dim)
+  const width = exact || queries ? undefined : graphWidth(k, task.recall)
+  const state = (CANDIDATE * (width ?? 0) + REVERSE + LISTS_ORDER) * rows
+  const graph = width === undefined ? 0 : base + state + Math.max(listBytes(rows, dim), codeBytes(rows, dim))
   const least = Math.min(numQueries, spilled ? FULL_QUERY_ROWS / 4 : FULL_QUERY_ROWS)
   // Queries of a spill file come to the heap to be searched.
   const gathered = spilled && queries ? 4 * dim : 0
@@ -155,13 +168,14 @@ function atOnce(task: MemoryTask, way: 'memory' | 'spill'): MemoryPlan | undefin
     const joining = base + ordered + blocks * neighborBytes(queryRows, k) + queryRows * gathered
     const peak = Math.max(preparing, clustering, graph, joining)
     if (peak <= budget) {
-      // What is left makes exact scans fast first, and then keeps more of the spill files in memory.
+      // What is left keeps more of the spill files in memory, half of it at least, and lets exact scans have codes.
       const spare = Math.max(0, budget - joining)
-      const kept = spilled ? Math.max(0, budget - peak - Math.min(spare, codeBytes(rows, dim))) / files : 0
+      const left = budget - peak
+      const kept = spilled ? Math.max(left / 2, left - codeBytes(rows, dim)) / files : 0
       const tmpBytes = spilled ? spillBytes(task) + (exact ? 0 : vectorBytes(items)) : 0
       const residentBytes = spilled ? Math.floor(RESIDENT + kept) : 0
-      const scratch = Math.min(spare, codeBytes(rows, dim))
-      const expected = Math.max(peak, joining + scratch)
+      const scratch = Math.min(spare - kept * files, codeBytes(rows, dim))
+      const expected = Math.max(peak, joining + scratch) + kept * files
       const spareBytes = spilled ? scratch : spare
       return { way, budget, peak: expected, tmp, tmpBytes, residentBytes, queryRows, itemRows: rows, spareBytes }
     }

@@ -13,6 +13,7 @@ import {
   type OutputOptions,
   openSide,
   planned,
+  prepareSpilling,
   readItems,
   readSide,
 } from './nearest-neighbors.ts'
@@ -106,6 +107,7 @@ async function join(
     opened.queries && hold(await readSide(opened.queries, memory, clock, output))
   try {
     const memory = planned(opened.items, opened.queries, params, [])
+    prepareSpilling(memory)
     if (memory.way === 'blocks') {
       const table = hold(await readSide(opened.items, memory, clock, output))
       return await joinBlocks({ items: table, queries: await readTheQueries(memory), params, memory }, clock, output)

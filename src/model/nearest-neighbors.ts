@@ -6,12 +6,12 @@ import { NighError } from '../errors.ts'
 import { ItemIndex } from '../indexes/item-index.ts'
 import { chooseNumLists } from '../join/cost.ts'
 import { formatBytes } from '../join/explain.ts'
-import { type MemoryPlan, planMemory } from '../join/memory.ts'
+import { type MemoryPlan, planMemory, requireRoom } from '../join/memory.ts'
 import { type JoinOptions, type JoinParams, joinParams } from '../join/options.ts'
 import { planJoin } from '../join/plan.ts'
 import type { SinkOptions } from '../merge/neighbor-sink.ts'
 import { call, callNow, type NativeTable } from '../native.ts'
-import { checkOutput, cleanTemporaryFiles, writeRejects } from '../table/output.ts'
+import { checkOutput, temporaryRoom, writeRejects } from '../table/output.ts'
 import { type OpenTable, openTable, readOpenTable } from '../table/read.ts'
 import type { TableInput } from '../table/source.ts'
 import { JoinResult } from './join-result.ts'
@@ -41,6 +41,7 @@ export class NearestNeighbors {
       open.native.dispose()
       throw tooSmallForModel(memory)
     }
+    prepareSpilling(memory)
     const index = await readItems(open, memory, params, clock, call)
     try {
       const rows = index.items.numRows
@@ -149,7 +150,8 @@ export function planned(
   params: JoinParams,
   opened: readonly OpenTable[],
 ): MemoryPlan {
-  const { k, exact, threads, memory: budget, tmp } = params
+  const { recall, exact, threads, memory: budget, tmp } = params
+  const k = Math.min(params.k, Math.max(1, items.native.size.rows))
   const size = items.native.size
   try {
     const asked = queries?.native.size
@@ -157,7 +159,8 @@ export function planned(
     return planMemory({
       items: size,
       queries: asked,
-      k: Math.min(k, Math.max(1, size.rows)),
+      k,
+      recall,
       exact,
       threads,
       budget,
@@ -167,6 +170,11 @@ export function planned(
     for (const table of opened) table.native.dispose()
     throw error
   }
+}
+
+/** Before anything is read: whether the temporary files fit where they go. */
+export function prepareSpilling(memory: MemoryPlan): void {
+  if (memory.way !== 'memory') requireRoom(memory, temporaryRoom(memory.tmp))
 }
 
 function tooSmallForModel({ budget }: MemoryPlan): NighError {
@@ -187,7 +195,6 @@ export function readSide(
   call: EngineCall,
 ): Promise<NativeTable> {
   const { way, tmp: dir, residentBytes } = memory
-  if (way !== 'memory') cleanTemporaryFiles(dir)
   const spilling = way === 'memory' ? undefined : { dir, residentBytes }
   const onProgress = (progress: { done: number; total: number }) => call.onProgress?.({ stage: 'read', ...progress })
   return clock.time('read', () => readOpenTable(open, spilling, { signal: call.signal, onProgress }))

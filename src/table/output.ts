@@ -10,9 +10,13 @@ export function checkOutput(path: string, force: boolean): void {
   callNow(() => addon().checkOutput(path, force))
 }
 
-/** Removes what killed processes left among the temporary files: on most systems these have no name, and nothing is left. */
-export function cleanTemporaryFiles(directory: string): void {
+/**
+ * Removes what killed processes left among the temporary files (on most systems these have no name, and nothing is left), and
+ * gives the room there; undefined where the system does not tell.
+ */
+export function temporaryRoom(directory: string): number | undefined {
   callNow(() => addon().cleanLeftovers(join(directory, 'spill')))
+  return callNow(() => addon().freeDiskBytes(directory)) ?? undefined
 }
 
 /** Writes the rows that reading dropped: file, row, reason and message of each. */

@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { memoryBytes } from '../../src/join/budget.ts'
-import { leastBudget, type MemoryTask, planMemory } from '../../src/join/memory.ts'
+import { leastBudget, type MemoryTask, planMemory, requireRoom } from '../../src/join/memory.ts'
 
 test.each([
   ['512MB', 512e6],
@@ -25,6 +25,7 @@ const task = (over: Partial<MemoryTask>): MemoryTask => ({
   items: side(10_000_000, 64),
   queries: undefined,
   k: 10,
+  recall: 0.95,
   exact: false,
   threads: 2,
   budget: 3e9,
@@ -40,6 +41,13 @@ test('the less memory, the further the vectors go', () => {
 test('a spilled join of ten million rows needs twice their vectors on the disk while lists are laid out', () => {
   expect(planMemory(task({ budget: 3e9 })).tmpBytes).toBe(2 * 10e6 * 64 * 4)
   expect(planMemory(task({ budget: 8e9 })).tmpBytes).toBe(0)
+})
+
+test('a disk without room is an error before anything is read', () => {
+  const plan = planMemory(task({ budget: 3e9 }))
+  const refused = /^\/tmp: temporary files take 5.1 GB, and 5.0 GB are free; .*--tmp.*--memory/
+  expect(() => requireRoom(plan, 5e9)).toThrow(refused)
+  for (const free of [5.12e9, undefined]) requireRoom(plan, free)
 })
 
 const tasks = fc

@@ -2,7 +2,7 @@ import { mkdtempSync, readdirSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
-import { NearestNeighbors } from '../../src/index.ts'
+import { NearestNeighbors, selfJoin } from '../../src/index.ts'
 import { randomVectors } from '../support/oracle.ts'
 import { readRows } from '../support/run.ts'
 
@@ -83,4 +83,12 @@ test('invalid rows are dropped, counted and written where asked', async () => {
   expect(report.rejected).toEqual({ queries: 1, items: 0, path: rejects })
   expect(report.rows.queries).toBe(9)
   expect(readdirSync(directory)).toEqual(['rejects.arrow'])
+})
+
+test('a model whose items do not fit is refused; a single join is not', async () => {
+  const many = { vectors: randomVectors(60_000, 32, 3), dim: 32 }
+  const tight = { k: 3, memory: '16MB', threads: 1 }
+  await expect(new NearestNeighbors(tight).fit(many)).rejects.toMatchObject({ code: 'MEMORY_TOO_SMALL' })
+  const { report } = await selfJoin(many, { ...tight, maxDistance: 0.01 })
+  expect(report.plan.memory!.way).toBe('blocks')
 })

@@ -155,10 +155,13 @@ fn start_time() -> u64 {
 #[cfg(not(target_os = "macos"))]
 fn allocate(file: &File, bytes: usize) -> io::Result<()> {
     without_file_size_signal(|| {
-        // SAFETY: a plain call on an open file.
-        match unsafe { libc::posix_fallocate(file.as_raw_fd(), 0, bytes as libc::off_t) } {
-            0 => Ok(()),
-            error => Err(io::Error::from_raw_os_error(error)),
+        loop {
+            // SAFETY: a plain call on an open file.
+            match unsafe { libc::posix_fallocate(file.as_raw_fd(), 0, bytes as libc::off_t) } {
+                0 => return Ok(()),
+                libc::EINTR => {}
+                error => return Err(io::Error::from_raw_os_error(error)),
+            }
         }
     })
 }

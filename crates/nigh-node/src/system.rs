@@ -26,6 +26,15 @@ fn model() -> Option<String> {
     Some(line.split_once(':')?.1.trim().to_string())
 }
 
+/// Large buffers that are freed go back to the system at once. The C library would keep those of up to 32 MB for later, on top of
+/// the memory that a join was given.
+#[cfg(all(target_os = "linux", target_env = "gnu", not(test)))]
+#[napi_derive::module_init]
+fn give_back_freed_memory() {
+    // SAFETY: only sets a parameter of the allocator.
+    unsafe { libc::mallopt(libc::M_MMAP_THRESHOLD, 2 << 20) };
+}
+
 fn usage() -> libc::rusage {
     let mut usage = std::mem::MaybeUninit::<libc::rusage>::zeroed();
     // SAFETY: getrusage fills the struct it is given; an all-zero rusage is valid should it fail.

@@ -37,6 +37,16 @@ pub(crate) fn decode(array: &ArrayRef, wanted: &DataType) -> Result<ArrayRef> {
         .map_err(|e| TableError::internal(format!("a dictionary cannot be decoded: {e}")).with_source(e))
 }
 
+/// A copy that holds nothing but its own values: what was decoded from Arrow IPC shares the memory of its whole batch, vectors
+/// included.
+pub(crate) fn own(array: &ArrayRef) -> Result<ArrayRef> {
+    let data = array.to_data();
+    let mut copy = arrow_data::transform::MutableArrayData::new(vec![&data], false, data.len());
+    copy.try_extend(0, 0, data.len())
+        .map_err(|e| TableError::internal(format!("a column cannot be copied: {e}")).with_source(e))?;
+    Ok(arrow_array::make_array(copy.freeze()))
+}
+
 /// The field of the ids: same name, nullability and metadata, less what belongs to the file it came from.
 pub(crate) fn id_field(field: &Field, data_type: DataType) -> Field {
     carried_field(field).with_data_type(data_type)

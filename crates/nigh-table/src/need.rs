@@ -45,7 +45,6 @@ impl ReadingNeed {
                     let bytes = file.batch_bytes(*index) as u64;
                     let widths =
                         part.columns.small().into_iter().map(|root| width(file.schema.field(root).data_type()));
-                    // Buffers of a batch are kept whole for as long as one of its columns is.
                     let fixed = widths.sum::<Option<u64>>().map(|widths| widths * rows);
                     need.held_bytes += fixed.unwrap_or_else(|| bytes.saturating_sub(rows * dim as u64 * 4));
                     match file.given_bytes() {

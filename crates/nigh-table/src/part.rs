@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use arrow_array::{Array, ArrayRef, BooleanArray, Int64Array, RecordBatch, RecordBatchOptions};
+use arrow_schema::DataType;
 use arrow_select::filter::filter;
 use nigh_core::StoreMut;
 
@@ -177,9 +178,14 @@ impl Part {
         let (mut ids, mut columns) = (Vec::new(), Vec::new());
         let (mut skips, mut rejects) = (Vec::new(), Vec::new());
         let mut start = 0;
+        let shared = matches!(self.kind, Kind::Batch { .. });
+        let decode = |array: &ArrayRef, wanted: &DataType| {
+            let decoded = ids::decode(array, wanted)?;
+            if shared { ids::own(&decoded) } else { Ok(decoded) }
+        };
         for batch in batches {
             if let (Some(at), Some(field)) = (self.columns.id, &self.columns.id_field) {
-                let chunk = ids::decode(column(&batch, roots, at)?, field.data_type())?;
+                let chunk = decode(column(&batch, roots, at)?, field.data_type())?;
                 if chunk.null_count() > 0 {
                     for i in (0..chunk.len()).filter(|&i| chunk.is_null(i)) {
                         skips.push(start + i);
@@ -190,7 +196,7 @@ impl Part {
             }
             let fields = self.columns.carried_schema.fields();
             let carried = self.columns.carried.iter().zip(fields);
-            let carried = carried.map(|(&at, field)| ids::decode(column(&batch, roots, at)?, field.data_type()));
+            let carried = carried.map(|(&at, field)| decode(column(&batch, roots, at)?, field.data_type()));
             let carried = carried.collect::<Result<Vec<_>>>()?;
             columns.push(self.carried(carried, batch.num_rows())?);
             start += batch.num_rows();

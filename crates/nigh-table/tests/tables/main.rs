@@ -4,5 +4,6 @@ mod errors;
 mod ids;
 mod inspect;
 mod result;
+mod spill;
 mod vectors;
 mod write;
