@@ -43,6 +43,22 @@ impl<T: Copy> Aligned<T> {
     }
 }
 
+/// Asks for huge pages behind memory that was not touched yet, where it is large. Only advice.
+pub(crate) fn advise_huge_pages<T>(data: &[T]) {
+    #[cfg(target_os = "linux")]
+    {
+        const HUGE: usize = 2 << 20;
+        let start = (data.as_ptr() as usize).next_multiple_of(HUGE);
+        let end = (data.as_ptr() as usize + size_of_val(data)) / HUGE * HUGE;
+        if start < end {
+            // SAFETY: whole pages inside a live allocation; their content stays.
+            unsafe { libc::madvise(start as *mut _, end - start, libc::MADV_HUGEPAGE) };
+        }
+    }
+    #[cfg(not(target_os = "linux"))]
+    let _ = data;
+}
+
 impl<T: Copy> Drop for Aligned<T> {
     fn drop(&mut self) {
         // SAFETY: allocated in `zeroed` with the same layout.

@@ -2,6 +2,7 @@
 //! that of a spill file only a bounded part is in memory.
 
 use crate::control::Result;
+use crate::memory::advise_huge_pages;
 use crate::spill::{Spill, SpillTo};
 
 /// A fixed array of numbers.
@@ -31,6 +32,14 @@ impl Default for Store {
 const BLOCK: usize = 1 << 18;
 
 impl Store {
+    /// `len` zeros on the heap, in huge pages where the system has them: rows are read in any order, and each would miss the
+    /// page tables otherwise. Their memory is not touched yet.
+    pub fn zeros(len: usize) -> Store {
+        let values = vec![0f32; len];
+        advise_huge_pages(&values);
+        values.into()
+    }
+
     /// `len` zeros in a spill file. Errors: TMP_DISK_FULL, TMP_UNWRITABLE.
     pub fn spilled(len: usize, to: &SpillTo) -> Result<Store> {
         Ok(Store { place: Place::Spill(Spill::new(len, to)?), len })

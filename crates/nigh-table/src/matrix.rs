@@ -14,13 +14,12 @@ fn too_large(rows: usize, dim: usize) -> TableError {
     )
 }
 
-/// `rows * dim` zeros, in a spill file if one is given. On the heap they come from the kernel as untouched pages, so nothing is
-/// written twice.
+/// `rows * dim` zeros, in a spill file if one is given.
 pub(crate) fn zeros(rows: usize, dim: usize, spill: Option<&SpillTo>) -> Result<Store> {
     let len = rows.checked_mul(dim).ok_or_else(|| too_large(rows, dim))?;
     if let Some(to) = spill {
         return Ok(Store::spilled(len, to)?);
     }
     Vec::<f32>::new().try_reserve_exact(len).map_err(|_| too_large(rows, dim))?;
-    Ok(vec![0.0; len].into())
+    Ok(Store::zeros(len))
 }
