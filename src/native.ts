@@ -70,6 +70,8 @@ export interface NativeKept extends Disposable {
 export interface NativeItems extends Disposable {
   /** How much memory an exact search may take for copies of the items; without a limit it takes what makes it fast. */
   limitSpareBytes(bytes: number): void
+  /** How much of vectors in a spill file may be in memory at once. */
+  limitResidentBytes(bytes: number): void
   readonly numRows: number
   readonly numDistinct: number
   readonly dim: number

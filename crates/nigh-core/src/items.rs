@@ -140,6 +140,11 @@ impl Items {
         Ok(())
     }
 
+    /// Changes how much of vectors in a spill file may be in memory at once.
+    pub fn limit_resident_bytes(&self, bytes: usize) {
+        self.vectors.limit_resident_bytes(bytes);
+    }
+
     /// Exact searches make int8 codes, or rows of fewer dimensions, of all items only where these take so many bytes at most.
     pub fn limit_spare_bytes(&mut self, bytes: usize) {
         self.spare_bytes = bytes;

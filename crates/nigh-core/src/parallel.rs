@@ -1,6 +1,7 @@
 //! Threads: a pool for one call, and functions compiled once for each CPU level.
 
 use crate::control::{Error, Result};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// Runs `work` with rayon's parallel iterators on `threads` threads.
 pub(crate) fn with_threads<T: Send>(threads: usize, work: impl FnOnce() -> Result<T> + Send) -> Result<T> {
@@ -10,6 +11,24 @@ pub(crate) fn with_threads<T: Send>(threads: usize, work: impl FnOnce() -> Resul
         .build()
         .map_err(|e| Error::Invalid(format!("cannot start {threads} threads: {e}")))?;
     pool.install(work)
+}
+
+/// Calls `each` for 0 to `count` on the threads of the pool, in this order: what threads work on at a time is near each other.
+pub(crate) fn in_order(count: usize, each: impl Fn(usize) -> Result<()> + Sync) -> Result<()> {
+    let next = AtomicUsize::new(0);
+    let outcomes = rayon::broadcast(|_| {
+        loop {
+            let i = next.fetch_add(1, Ordering::Relaxed);
+            if i >= count {
+                return Ok(());
+            }
+            if let Err(error) = each(i) {
+                next.store(count, Ordering::Relaxed);
+                return Err(error);
+            }
+        }
+    });
+    outcomes.into_iter().collect()
 }
 
 /// Makes `$name`, which calls the inlined `$body` compiled for the level in use: plain loops that the compiler vectorises.

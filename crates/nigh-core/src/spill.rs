@@ -32,7 +32,7 @@ pub(crate) struct Spill {
     /// A bit for each window that may be in memory.
     touched: Vec<AtomicU64>,
     num_touched: AtomicUsize,
-    most_windows: usize,
+    most_windows: AtomicUsize,
     place: SpillTo,
 }
 
@@ -59,9 +59,15 @@ impl Spill {
             return Err(unusable(&to.dir, &io::Error::last_os_error()));
         }
         let touched = (0..bytes.div_ceil(WINDOW).div_ceil(64)).map(|_| AtomicU64::new(0)).collect();
-        let most_windows = (to.resident_bytes / WINDOW).max(LEAST_WINDOWS);
+        let most_windows = AtomicUsize::new((to.resident_bytes / WINDOW).max(LEAST_WINDOWS));
         let (data, num_touched, place) = (data as *mut f32, AtomicUsize::new(0), to.clone());
         Ok(Spill { file, data, bytes, touched, num_touched, most_windows, place })
+    }
+
+    /// Changes how much of it may be in memory at once.
+    pub fn limit_resident_bytes(&self, bytes: usize) {
+        self.most_windows.store((bytes / WINDOW).max(LEAST_WINDOWS), Relaxed);
+        self.release();
     }
 
     /// Where it is: another one can be made beside it.
@@ -88,7 +94,9 @@ impl Spill {
 
     #[cold]
     fn mark(&self, word: &AtomicU64, bit: u64) {
-        if word.fetch_or(bit, Relaxed) & bit == 0 && self.num_touched.fetch_add(1, Relaxed) + 1 >= self.most_windows {
+        if word.fetch_or(bit, Relaxed) & bit == 0
+            && self.num_touched.fetch_add(1, Relaxed) + 1 >= self.most_windows.load(Relaxed)
+        {
             self.release();
             // The caller's window is about to be used.
             word.fetch_or(bit, Relaxed);

@@ -123,6 +123,13 @@ impl Store {
         }
     }
 
+    /// Changes how much of a spill file may be in memory at once. Does nothing on the heap.
+    pub fn limit_resident_bytes(&self, bytes: usize) {
+        if let Place::Spill(spill) = &self.place {
+            spill.limit_resident_bytes(bytes);
+        }
+    }
+
     pub(crate) fn spill(&self) -> Option<&Spill> {
         match &self.place {
             Place::Heap(_) => None,

@@ -324,6 +324,12 @@ impl Items {
         items.write().unwrap_or_else(PoisonError::into_inner).limit_spare_bytes(bytes as usize);
         Ok(())
     }
+    /// How much of vectors in a spill file may be in memory at once.
+    #[napi]
+    pub fn limit_resident_bytes(&self, bytes: f64) -> Result<()> {
+        locked(&*self.handle.get()?).limit_resident_bytes(bytes as usize);
+        Ok(())
+    }
     #[napi(getter)]
     pub fn num_distinct(&self) -> Result<u32> {
         Ok(locked(&*self.handle.get()?).num_distinct() as u32)

@@ -104,7 +104,11 @@ async function joinAndWrite(
   const blockRows = graph ? Math.min(memory.queryRows, GRAPH_BLOCK_ROWS) : memory.queryRows
   if (graph) {
     const onProgress = (progress: { done: number; total: number }) => call.onProgress?.({ stage: 'join', ...progress })
+    // Rounds are over: what they took is free for vectors in a file, which are read all over now.
+    const free = memory.budget - process.memoryUsage.rss()
+    if (memory.way === 'spill') index.items.limitResidentBytes(Math.max(memory.residentBytes, 0.9 * free))
     await clock.time('join', () => graph.finish({ signal, onProgress }))
+    if (memory.way === 'spill') index.items.limitResidentBytes(memory.residentBytes)
   }
   const sink = NeighborSink.create(index, queries, options)
   let writing: Promise<void> = Promise.resolve()

@@ -60,7 +60,7 @@ impl Clusters {
                 let mut codes = vec![0u8; range.len() * dim];
                 self.coder.code_askers(items, &askers, range.clone(), &mut codes);
                 let mut routes = Vec::with_capacity(range.len() * nprobe);
-                self.router.route(&codes, nprobe, self.routed_part(nprobe), &mut routes, control)?;
+                self.router.route(&codes, nprobe, self.routed_part(nprobe, LEAST_PART), &mut routes, control)?;
                 let mut top = TopK::new(Level::current(), range.len(), rescore, MIN_KEY_I8);
                 self.lists.scan(&codes, &routes, nprobe, &mut top, control)?;
                 top.finish();
@@ -118,8 +118,8 @@ impl Clusters {
         let mut codes = vec![0u8; range.len() * self.coder.query_dim()];
         self.coder.code_askers(items, askers, range.clone(), &mut codes);
         let mut routes = Vec::with_capacity(range.len() * ranks.end);
-        // A fixed part of the centroids: with another one, lists would change their ranks between calls.
-        self.router.route(&codes, ranks.end, GRAPH_PART, &mut routes, control)?;
+        let part = self.routed_part(ranks.end, GRAPH_PART);
+        self.router.route(&codes, ranks.end, part, &mut routes, control)?;
         if ranks.start > 0 {
             routes = routes.chunks_exact(ranks.end).flat_map(|near| &near[ranks.clone()]).copied().collect();
         }
@@ -140,8 +140,8 @@ impl Clusters {
 
     /// The part of the centroids that a query is compared with: as many as make a quarter of the work that scanning the lists
     /// is. On heavy-tailed data the fewest would miss near lists, and a scan of more lists makes up for that at a high price.
-    fn routed_part(&self, nprobe: usize) -> f64 {
+    fn routed_part(&self, nprobe: usize, least: f64) -> f64 {
         let scanned = nprobe as f64 * self.num_positions as f64 / self.num_lists() as f64;
-        (ROUTING_SHARE * scanned / self.num_lists() as f64).clamp(LEAST_PART, 1.0)
+        (ROUTING_SHARE * scanned / self.num_lists() as f64).clamp(least, 1.0)
     }
 }

@@ -6,7 +6,7 @@ use crate::items::Items;
 use crate::kernel::topk::{EMPTY, unpack};
 use crate::metric::Metric;
 use crate::neighbors::Neighbors;
-use crate::parallel::{SharedMut, with_threads};
+use crate::parallel::{SharedMut, in_order, with_threads};
 use crate::queries::{Askers, Output, Queries};
 use crate::rescore::Rescorer;
 use rayon::prelude::*;
@@ -36,7 +36,7 @@ impl Graph {
         let places = SharedMut::new(&mut state);
         let this = &*self;
         let outcome = with_threads(threads, || {
-            (0..askers.len().div_ceil(BLOCK)).into_par_iter().try_for_each(|b| {
+            in_order(askers.len().div_ceil(BLOCK), |b| {
                 check(control)?;
                 let mut rescorer = Rescorer::default();
                 let mut candidates = Vec::new();

@@ -6,9 +6,8 @@ use crate::control::{Control, Error, Result, check};
 use crate::items::Items;
 use crate::kernel::topk::TopK;
 use crate::kernel::{Level, MIN_KEY_I8};
-use crate::parallel::{SharedMut, with_threads};
+use crate::parallel::{SharedMut, in_order, with_threads};
 use crate::queries::{Askers, Queries};
-use rayon::prelude::*;
 
 /// Rows that probe together.
 const BLOCK: usize = 16_384;
@@ -38,7 +37,7 @@ impl Graph {
         with_threads(threads, || {
             clusters.restore_codes(items);
             let block = BLOCK.min(n.div_ceil(threads.max(1)));
-            (0..n.div_ceil(block)).into_par_iter().try_for_each(|b| {
+            in_order(n.div_ceil(block), |b| {
                 let range = b * block..n.min((b + 1) * block);
                 check(control)?;
                 let (codes, routes) = clusters.near_lists(items, &askers, range.clone(), from..to, control)?;
