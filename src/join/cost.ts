@@ -32,7 +32,7 @@ interface KernelSpeed {
 }
 
 const SPEED: Record<CpuLevel, KernelSpeed> = {
-  avx512: { f32: 100, int8: 400 },
+  avx512: { f32: 100, int8: 390 },
   avx2: { f32: 50, int8: 88 },
   neon: { f32: 20, int8: 20 },
   scalar: { f32: 22, int8: 34 },
