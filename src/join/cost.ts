@@ -45,10 +45,10 @@ interface KernelSpeed {
 }
 
 const SPEED: Record<CpuLevel, KernelSpeed> = {
-  avx512: { f32: 100, int8: 380 },
-  avx2: { f32: 46, int8: 52 },
+  avx512: { f32: 100, int8: 390 },
+  avx2: { f32: 50, int8: 88 },
   neon: { f32: 20, int8: 20 },
-  scalar: { f32: 11, int8: 3.5 },
+  scalar: { f32: 22, int8: 34 },
 }
 
 /** A distance compared with the k-th best costs as much as so many dimensions. */

@@ -2,6 +2,7 @@
 //! they keep; the answers are those of a float64 comparison with every item, bit for bit the same.
 
 mod bound;
+mod direct;
 mod pack;
 mod reduce;
 mod reservoir;
@@ -49,7 +50,7 @@ pub fn exact_search(
     with_threads(threads, || {
         let job = Job { items, askers: &askers, k, max_distance, output: &output, control };
         let mut left: Vec<u32> = (0..askers.len() as u32).collect();
-        if items.num_distinct() > scan::FEW_ITEMS {
+        if items.num_distinct() > scan::FEW_ITEMS && left.len() > direct::FEW_QUERIES {
             let scan = job.choose_scan(&left, precision)?;
             // What it gives up goes to scans that keep less, which are made only then.
             let whole_rows = (scan.dim() < items.dim && scan.precision() == Precision::F32).then_some(precision);
@@ -169,11 +170,13 @@ impl<'a> Job<'a> {
 
     /// Answers askers by comparing them with every item.
     fn run_direct(&self, askers: &[u32]) -> Result<()> {
-        let every: Vec<(i32, u32)> = (0..self.items.num_distinct() as u32).map(|p| (0, p)).collect();
-        askers.par_iter().try_for_each_init(Rescorer::default, |rescorer, &asker| {
-            check(self.control)?;
-            self.finish(rescorer, asker, &every, |_| i32::MIN);
-            self.control.advance(1);
+        askers.par_chunks(direct::FEW_QUERIES).try_for_each(|block| {
+            let nearest = self.nearest_directly(block)?;
+            let mut rescorer = Rescorer::default();
+            for (&asker, candidates) in block.iter().zip(&nearest) {
+                self.finish(&mut rescorer, asker, candidates, |_| i32::MIN);
+            }
+            self.control.advance(block.len() as u64);
             Ok(())
         })
     }

@@ -151,46 +151,50 @@ unsafe fn tile_i8<const Q: usize, const V: usize, S: Sink>(
             }
             line = line.add(PANEL * 4);
         }
-        // Mostly nothing reaches a threshold: one comparison a query with the best of its rows tells.
-        let mut hits = [0; Q];
-        let mut any = 0;
+        // Sinks that want keys get many hits at first: all comparisons at once, without a branch. The others' hits are few: one
+        // comparison a query with the best of its rows tells of them.
+        let (mut masks, mut any) = ([0u64; Q], 0);
         for q in 0..Q {
-            let best = (1..V).fold(acc[q][0], |best, v| _mm512_max_epi32(best, acc[q][v]));
             let threshold = _mm512_set1_epi32(sink.threshold(slot + q.min(num_queries - 1)));
-            hits[q] = _mm512_cmpge_epi32_mask(best, threshold);
-            any |= hits[q];
-        }
-        if any != 0 {
-            let mut masks = [0u64; Q];
-            let mut keys = [MaybeUninit::<[i32; PANEL]>::uninit(); Q];
-            for q in 0..Q {
-                if hits[q] == 0 {
-                    continue;
-                }
-                let threshold = _mm512_set1_epi32(sink.threshold(slot + q.min(num_queries - 1)));
+            if S::KEYS {
                 for v in 0..V {
                     masks[q] |= (_mm512_cmpge_epi32_mask(acc[q][v], threshold) as u64) << (16 * v);
                 }
-                if !S::KEYS {
-                    continue;
-                }
-                let keys = keys[q].as_mut_ptr() as *mut i32;
-                for v in V..PANEL / 16 {
-                    _mm512_storeu_si512(keys.add(16 * v) as *mut _, _mm512_setzero_si512());
-                }
-                for v in 0..V {
-                    _mm512_storeu_si512(keys.add(16 * v) as *mut _, acc[q][v]);
-                }
+            } else {
+                let best = (1..V).fold(acc[q][0], |best, v| _mm512_max_epi32(best, acc[q][v]));
+                masks[q] = _mm512_cmpge_epi32_mask(best, threshold) as u64;
             }
-            push(slot, num_queries, first_row, &keys, &masks, sink);
+            any |= masks[q];
         }
+        if any == 0 {
+            return;
+        }
+        let mut keys = [MaybeUninit::<[i32; PANEL]>::uninit(); Q];
+        for q in 0..Q {
+            if !S::KEYS {
+                if masks[q] != 0 {
+                    let threshold = _mm512_set1_epi32(sink.threshold(slot + q.min(num_queries - 1)));
+                    let part = |v: usize| (_mm512_cmpge_epi32_mask(acc[q][v], threshold) as u64) << (16 * v);
+                    masks[q] = (0..V).fold(0, |mask, v| mask | part(v));
+                }
+                continue;
+            }
+            let keys = keys[q].as_mut_ptr() as *mut i32;
+            for v in V..PANEL / 16 {
+                _mm512_storeu_si512(keys.add(16 * v) as *mut _, _mm512_setzero_si512());
+            }
+            for v in 0..V {
+                _mm512_storeu_si512(keys.add(16 * v) as *mut _, acc[q][v]);
+            }
+        }
+        push(slot, num_queries, first_row, &keys, &masks, sink);
     }
 }
 
 /// All keys are stored before the first is handed on: a call in between would save and restore every accumulator.
 ///
 /// # Safety
-/// The keys of each query with a mask are written, if the sink wants them.
+/// All keys are written, if the sink wants them.
 #[inline(always)]
 unsafe fn push<const Q: usize, S: Sink>(
     slot: usize,
