@@ -1,9 +1,10 @@
 //! Vectors to the int8 codes that clustering, routing and scanning compute with.
 
+use super::fit::{Codes, code_dot_query};
 use crate::items::Items;
 use crate::metric::{Metric, squared_norm};
 use crate::queries::Askers;
-use crate::space::encode;
+use crate::space::{Quantizer, encode};
 use rayon::prelude::*;
 
 /// Codes of items and queries. Items under inner product get one more dimension, `sqrt(M^2 - |x|^2)` for M the largest norm, so
@@ -15,15 +16,15 @@ pub(crate) struct Coder {
     /// Bytes of an item's code; and of a query's, without the extra dimension.
     item_dim: usize,
     query_dim: usize,
-    center: Vec<f32>,
-    step: f32,
+    codes: Codes,
     largest_norm: f64,
 }
 
 impl Coder {
     pub fn new(items: &Items) -> Coder {
         let (space, dim) = (&items.space, items.dim);
-        let mut center = space.robust.center.clone();
+        let mut codes = Codes::fit(items);
+        let center = &mut codes.quantizer.center;
         let mut largest_norm = 0.0;
         if items.metric == Metric::Dot {
             let norms = |p: usize| space.scale as f64 * squared_norm(items.vector(p)).sqrt();
@@ -31,8 +32,12 @@ impl Coder {
             center.push(largest_norm as f32 / 2.0);
         }
         let item_dim = center.len().div_ceil(4) * 4;
-        let step = space.robust.step;
-        Coder { metric: items.metric, dim, item_dim, query_dim: space.code_dim(), center, step, largest_norm }
+        Coder { metric: items.metric, dim, item_dim, query_dim: space.code_dim(), codes, largest_norm }
+    }
+
+    /// Rows are rotated before they are coded.
+    pub fn is_rotated(&self) -> bool {
+        self.codes.rotation.is_some()
     }
 
     pub fn item_dim(&self) -> usize {
@@ -55,7 +60,8 @@ impl Coder {
 
     /// Offset codes of the items at these positions, `item_dim` bytes each.
     pub fn code_positions(&self, items: &Items, positions: impl Iterator<Item = usize>, out: &mut [u8]) {
-        let mut y = vec![0f32; self.center.len()];
+        let Quantizer { center, step } = &self.codes.quantizer;
+        let mut y = vec![0f32; center.len()];
         let mut codes = vec![0i8; self.item_dim];
         for (position, out) in positions.zip(out.chunks_exact_mut(self.item_dim)) {
             items.space.prepare(items.vector(position), items.norm2(position), &mut y[..self.dim]);
@@ -63,7 +69,8 @@ impl Coder {
                 let rest = self.largest_norm * self.largest_norm - squared_norm(&y[..self.dim]);
                 y[self.dim] = rest.max(0.0).sqrt() as f32;
             }
-            encode(&y, &self.center, self.step, &mut codes);
+            self.codes.turn(&mut y[..self.dim]);
+            encode(&y, center, *step, &mut codes);
             offset(&codes, out);
         }
     }
@@ -77,30 +84,29 @@ impl Coder {
             Metric::Dot => return i32::MIN,
         };
         let norm2: i64 = query.iter().map(|&c| (c as i64 - 128).pow(2)).sum();
-        let limit = distance / self.step as f64 + 2.0;
+        let limit = distance / self.codes.quantizer.step as f64 + 2.0;
         ((norm2 as f64 - limit * limit) / 2.0 - 1.0).floor() as i32
     }
 
-    /// Offset codes of queries, `query_dim` bytes each. Queries of inner products are not centred and have a step each.
+    /// Offset codes of queries, `query_dim` bytes each. Those of inner products are not centred and have a step each.
     pub fn code_askers(&self, items: &Items, askers: &Askers, block: std::ops::Range<usize>, out: &mut [u8]) {
         let mut y = vec![0f32; self.dim];
         let mut codes = vec![0i8; self.query_dim];
-        let zeros = vec![0f32; self.dim];
+        let Quantizer { center, step } = &self.codes.quantizer;
         for (asker, out) in block.zip(out.chunks_exact_mut(self.query_dim)) {
             items.space.prepare(askers.vector(asker), askers.norm2(asker), &mut y);
+            self.codes.turn(&mut y);
             if self.is_dot() {
-                let largest = y.iter().fold(0f32, |m, x| m.max(x.abs()));
-                let step = if largest > 1e-35 { largest / 127.0 } else { 1.0 };
-                encode(&y, &zeros, step, &mut codes);
+                code_dot_query(&y, &mut codes);
             } else {
-                encode(&y, &self.center[..self.dim], self.step, &mut codes);
+                encode(&y, &center[..self.dim], *step, &mut codes);
             }
             offset(&codes, out);
         }
     }
 }
 
-fn offset(codes: &[i8], out: &mut [u8]) {
+pub(super) fn offset(codes: &[i8], out: &mut [u8]) {
     for (out, &c) in out.iter_mut().zip(codes) {
         *out = c as u8 ^ 0x80;
     }

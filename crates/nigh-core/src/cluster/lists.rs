@@ -214,8 +214,12 @@ pub(super) struct FlatCodes(Lists);
 impl FlatCodes {
     pub fn new<'a>(codes: impl Iterator<Item = &'a [u8]>, dim: usize) -> FlatCodes {
         let codes: Vec<u8> = codes.flatten().copied().collect();
+        FlatCodes::of(&codes, dim, true)
+    }
+
+    pub fn of(codes: &[u8], dim: usize, l2: bool) -> FlatCodes {
         let n = (codes.len() / dim) as u32;
-        FlatCodes(Lists::of_codes(&codes, dim, vec![0, n], true))
+        FlatCodes(Lists::of_codes(codes, dim, vec![0, n], l2))
     }
 
     /// The nearest code of each query.

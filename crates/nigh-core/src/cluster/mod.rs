@@ -4,9 +4,11 @@
 
 mod balance;
 mod coder;
+mod fit;
 mod kmeans;
 mod lists;
 pub(crate) mod rng;
+mod rotate;
 mod router;
 mod search;
 
@@ -63,6 +65,11 @@ impl Clusters {
 
     pub fn num_lists(&self) -> usize {
         self.lists.len()
+    }
+
+    /// Rows are rotated before they are coded: their dimensions are too uneven for codes of one step.
+    pub fn is_rotated(&self) -> bool {
+        self.coder.is_rotated()
     }
 
     /// Items in the longest list.

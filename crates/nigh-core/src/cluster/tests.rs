@@ -143,3 +143,52 @@ fn small_and_odd_tables() {
         assert_eq!(found.distances, truth.distances, "{n} x {dim}");
     }
 }
+
+/// A mixture of a few factors a row, whose `wide` dimensions are `by` times as wide.
+fn uneven(n: usize, dim: usize, wide: &[usize], by: f32) -> Vec<f32> {
+    let factors = mixture(n, 6, 19);
+    let mut rng = Rng::new(23);
+    let loads: Vec<f32> = (0..6 * dim).map(|_| normal(&mut rng)).collect();
+    let mut rows = Vec::new();
+    for factors in factors.chunks_exact(6) {
+        let at = |i: usize| (0..6).map(|f| factors[f] * loads[f * dim + i]).sum::<f32>();
+        let x = |i: usize, noise: f32| (at(i) + 0.1 * noise) * if wide.contains(&i) { by } else { 1.0 };
+        rows.extend((0..dim).map(|i| x(i, normal(&mut rng))).collect::<Vec<_>>());
+    }
+    rows
+}
+
+#[test]
+fn uneven_dimensions_are_rotated_and_found() {
+    for metric in [Metric::L2, Metric::Cosine, Metric::Dot] {
+        for (dim, wide) in [(48, vec![3]), (64, vec![5, 30]), (100, vec![0, 99])] {
+            let Case { truth, items, clusters } = case(uneven(6000, dim, &wide, 80.0), dim, metric, 40, SELF, 10);
+            let found = clusters.search(&items, SELF, 10, clusters.num_lists(), 16, None, 2, &()).unwrap();
+            let recall = mean(&recall(&truth, &found));
+            assert!(clusters.is_rotated() && recall > 0.97, "{metric:?}, {dim}: {recall}");
+        }
+    }
+}
+
+#[test]
+fn even_dimensions_stay_as_they_are() {
+    let mut rng = Rng::new(29);
+    let bytes: Vec<f32> = (0..3000 * 24).map(|_| rng.below(256) as f32).collect();
+    for vectors in [bytes, mixture(3000, 24, 31), uneven(3000, 24, &[], 1.0)] {
+        let mut items = Items::new(vectors, 24, Metric::L2, 1, &()).unwrap();
+        let coder = Coder::new(&items);
+        assert!(!coder.is_rotated());
+        assert!(!Clusters::build(&mut items, 20, 1, 1, &()).unwrap().is_rotated());
+    }
+}
+
+#[test]
+fn rotated_codes_do_not_depend_on_threads() {
+    let build = |threads| {
+        let mut items = Items::new(uneven(5000, 48, &[3], 80.0), 48, Metric::L2, threads, &()).unwrap();
+        let clusters = Clusters::build(&mut items, 100, 1, threads, &()).unwrap();
+        let found = clusters.search(&items, SELF, 10, 6, 16, None, threads, &()).unwrap();
+        (clusters.is_rotated(), found.rows, found.distances)
+    };
+    assert_eq!(build(1), build(3));
+}
