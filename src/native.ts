@@ -8,6 +8,9 @@ export type Metric = 'l2' | 'cosine' | 'dot'
 export type Precision = 'f32' | 'int8'
 export type CpuLevel = 'scalar' | 'avx2' | 'avx512' | 'neon'
 
+/** A promise, or the result itself where the work took no time. */
+type Answer<T> = Promise<T> | T
+
 export interface NativeJob {
   cancel(): void
   readonly done: number
@@ -171,8 +174,8 @@ export interface NativeWritten {
 }
 
 export interface NativeWriter extends Disposable {
-  write(first: number, neighbors: NativeNeighbors, job: NativeJob): Promise<void>
-  finish(): Promise<NativeWritten>
+  write(first: number, neighbors: NativeNeighbors, job: NativeJob): Answer<void>
+  finish(): Answer<NativeWritten>
 }
 
 /** A table of neighbors read back, its ids found in the tables it was made from. */
@@ -209,9 +212,9 @@ export interface Addon {
   cpu(): { level: CpuLevel; threads: number; model: string }
   peakMemoryBytes(): number
   cpuSeconds(): number
-  openTable(sources: NativeSource[], options: NativeReadOptions, job: NativeJob): Promise<NativeOpenTable>
+  openTable(sources: NativeSource[], options: NativeReadOptions, job: NativeJob): Answer<NativeOpenTable>
   /** Reads an open table, and takes it. */
-  readTable(table: NativeOpenTable, spilling: Spilling | undefined, job: NativeJob): Promise<NativeTable>
+  readTable(table: NativeOpenTable, spilling: Spilling | undefined, job: NativeJob): Answer<NativeTable>
   /** Takes the vectors of the table; of a range of rows, copies them. */
   newItems(table: NativeTable, metric: Metric, threads: number, job: NativeJob, range?: RowRange): Promise<NativeItems>
   /** Without a directory, all of one block of items. */
@@ -222,7 +225,7 @@ export interface Addon {
     queries: NativeTable | undefined,
     options: SearchOptions,
     job: NativeJob,
-  ): Promise<NativeNeighbors>
+  ): Answer<NativeNeighbors>
   buildClusters(
     items: NativeItems,
     numLists: number,
@@ -236,7 +239,7 @@ export interface Addon {
     queries: NativeTable | undefined,
     options: SearchOptions,
     job: NativeJob,
-  ): Promise<NativeNeighbors>
+  ): Answer<NativeNeighbors>
   newGraph(items: NativeItems, clusters: NativeClusters, width: number): Promise<NativeGraph>
   recall(truth: NativeNeighbors, found: NativeNeighbors): Float32Array
   createWriter(items: NativeTable, queries: NativeTable | undefined, options: NativeWriteOptions): NativeWriter
@@ -315,7 +318,7 @@ function cancelled(signal: AbortSignal): NighError {
 }
 
 /** A long native call: polled for progress, cancelled when the signal aborts. Its promise settles only once the work ended. */
-export async function call<T>(start: (native: Addon, job: NativeJob) => Promise<T>, options: CallOptions): Promise<T> {
+export async function call<T>(start: (native: Addon, job: NativeJob) => Answer<T>, options: CallOptions): Promise<T> {
   const { signal, onProgress } = options
   throwIfAborted(signal)
   const native = addon()

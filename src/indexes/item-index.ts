@@ -16,6 +16,7 @@ export class ItemIndex {
   readonly items: NativeItems
   readonly #ownsTable: boolean
   #clusters: NativeClusters | undefined
+  #duplicateIds: number | undefined
 
   private constructor(metric: Metric, table: NativeTable, items: NativeItems, ownsTable: boolean) {
     this.metric = metric
@@ -53,6 +54,12 @@ export class ItemIndex {
       options,
     )
     return this.#clusters
+  }
+
+  /** Items with an id that an item before them has: counted once. */
+  async countDuplicateIds(options: CallOptions): Promise<number> {
+    this.#duplicateIds ??= await call(() => this.table.countDuplicateIds(), options)
+    return this.#duplicateIds
   }
 
   dispose(): void {

@@ -70,6 +70,8 @@ export interface Ready {
   builtNow?: boolean | undefined
   /** The effort that a tuner settled on. */
   effort?: Effort | undefined
+  /** It was settled before this join, for any batch of few queries: no time goes into it. */
+  usual?: boolean | undefined
   /** Why: of the effort, or of going exact after all without one. */
   reason?: string | undefined
   /** Where the vectors are, once that is settled. */
@@ -86,7 +88,7 @@ export function planJoin(shape: JoinShape, params: JoinParams, level: CpuLevel, 
   const exact = exactSeconds(shape, k, precision, level)
   const cluster = {
     build: ready.numLists === undefined || ready.builtNow ? clusterSeconds(shape, numLists, level) : 0,
-    tune: tuneSeconds(shape, effort, k, level),
+    tune: ready.usual ? 0 : tuneSeconds(shape, effort, k, level),
     search: searchSeconds(shape, effort, params, level),
   }
   const lists = cluster.build + cluster.tune + cluster.search

@@ -5,6 +5,8 @@ export interface RecallEstimate {
   high: number
   /** Query rows measured; 0 where recall holds by construction. */
   sampleSize: number
+  /** Rows of the items stood for the queries, which were too few. */
+  of?: 'items' | undefined
 }
 
 /** Recall 1, not measured but certain. */

@@ -2,6 +2,7 @@ import type { Table } from 'apache-arrow'
 import { type EngineCall, StageClock } from '../engine/engine.ts'
 import { type BlockJoin, runInBlocks } from '../engine/local/blocks.ts'
 import { type LocalOutcome, runLocally } from '../engine/local/run.ts'
+import { type UsualEffort, usualEffort } from '../engine/local/usual.ts'
 import { NighError } from '../errors.ts'
 import { ItemIndex } from '../indexes/item-index.ts'
 import { chooseNumLists } from '../join/cost.ts'
@@ -31,7 +32,10 @@ export class NearestNeighbors {
     this.params = joinParams(options)
   }
 
-  /** Reads the items, and partitions them where an exact search of as many queries would be slower. */
+  /**
+   * Reads the items, and partitions them where an exact search of as many queries would be slower: then it also finds out, on
+   * samples of the items, how much of the partitions batches of few queries have to search.
+   */
   async fit(items: TableInput, call: EngineCall = {}): Promise<NearestNeighborsModel> {
     const { params } = this
     const clock = new StageClock()
@@ -46,6 +50,7 @@ export class NearestNeighbors {
     try {
       const rows = index.items.numRows
       const { dim, numDistinct: distinct } = index.items
+      let usual: UsualEffort | undefined
       const shape = { queries: rows, items: rows, dim, self: false, distinct }
       if (planJoin(shape, params, callNow((native) => native.cpu()).level).method === 'cluster') {
         const onProgress = (progress: { done: number; total: number }) =>
@@ -54,8 +59,12 @@ export class NearestNeighbors {
         await clock.time('cluster', () =>
           index.cluster(chooseNumLists(distinct), seed, threads, { signal: call.signal, onProgress }),
         )
+        if (!params.plan) {
+          index.items.limitSpareBytes(memory.spareBytes)
+          usual = await usualEffort(index, params, clock, call)
+        }
       }
-      return new NearestNeighborsModel(params, index, memory)
+      return new NearestNeighborsModel(params, index, memory, usual)
     } catch (error) {
       index.dispose()
       throw error
@@ -68,14 +77,17 @@ export class NearestNeighborsModel implements AsyncDisposable {
   readonly params: JoinParams
   readonly #index: ItemIndex
   readonly #memory: MemoryPlan
+  /** For batches of few queries. */
+  readonly #usual: UsualEffort | undefined
   /** Lists are built once and calls share them: one at a time. */
   #queue: Promise<unknown> = Promise.resolve()
   #disposed = false
 
-  constructor(params: JoinParams, index: ItemIndex, memory: MemoryPlan) {
+  constructor(params: JoinParams, index: ItemIndex, memory: MemoryPlan, usual: UsualEffort | undefined) {
     this.params = params
     this.#index = index
     this.#memory = memory
+    this.#usual = usual
   }
 
   get numItems(): number {
@@ -95,7 +107,7 @@ export class NearestNeighborsModel implements AsyncDisposable {
       const open = await openSide(queries, this.params, 'query', options, this.params.query.columns)
       const table = await readSide(open, this.#memory, clock, options)
       try {
-        return await joinTables(this.#index, table, this.params, this.#memory, clock, options)
+        return await joinTables(this.#index, table, this.params, this.#memory, clock, options, this.#usual)
       } finally {
         table.dispose()
       }
@@ -226,21 +238,24 @@ export async function joinTables(
   memory: MemoryPlan,
   clock: StageClock,
   options: OutputOptions,
+  usual?: UsualEffort | undefined,
 ): Promise<JoinResult> {
   const { items } = index
   if (queries && queries.numRows > 0 && items.numRows > 0 && queries.dim !== items.dim) {
     throw clash(queries.dim, items.dim)
   }
   const sink = sinkOf(params, options)
-  const outcome = await runLocally({ index, queries, params, memory }, sink, clock, options)
-  return finished(index.table, queries, params, clock, outcome, options)
+  const outcome = await runLocally({ index, queries, params, memory, usual }, sink, clock, options)
+  const duplicates = await index.countDuplicateIds({ signal: options.signal })
+  return finished(index.table, queries, params, clock, outcome, duplicates, options)
 }
 
 /** Joins tables in temporary files, the items block by block. */
 export async function joinBlocks(join: BlockJoin, clock: StageClock, options: OutputOptions): Promise<JoinResult> {
   const { items, queries, params } = join
   const outcome = await runInBlocks(join, sinkOf(params, options), clock, options)
-  return finished(items, queries, params, clock, outcome, options)
+  const duplicates = await call(() => items.countDuplicateIds(), { signal: options.signal })
+  return finished(items, queries, params, clock, outcome, duplicates, options)
 }
 
 function sinkOf({ layout, force, item, query }: JoinParams, { to }: OutputOptions): SinkOptions {
@@ -253,12 +268,12 @@ async function finished(
   params: JoinParams,
   clock: StageClock,
   outcome: LocalOutcome,
+  duplicateItemIds: number,
   { to, signal }: OutputOptions,
 ): Promise<JoinResult> {
   const rejected = items.rejectedRows + (queries?.rejectedRows ?? 0)
   const rejects = rejected > 0 ? params.rejects : undefined
   if (rejects !== undefined) await writeRejects(rejects, items, queries, params.force, { signal })
-  const duplicateItemIds = await call(() => items.countDuplicateIds(), { signal })
   const facts = { index: { table: items }, queries, params, clock, outcome, path: to, rejects, duplicateItemIds }
   return new JoinResult(buildReport(facts), to, outcome.written.bytes)
 }

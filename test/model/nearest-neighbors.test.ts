@@ -92,3 +92,21 @@ test('a model whose items do not fit is refused; a single join is not', async ()
   const { report } = await selfJoin(many, { ...tight, maxDistance: 0.01 })
   expect(report.plan.memory!.way).toBe('blocks')
 })
+
+test('few queries search lists by an effort that items told, alone as together', async () => {
+  const many = { vectors: randomVectors(40_000, 16, 3), dim: 16 }
+  const asked = randomVectors(40, 16, 3)
+  await using model = await new NearestNeighbors({ k: 5, recall: 0.9 }).fit(many)
+  const { report, ipc } = await model.join({ vectors: asked, dim: 16 })
+  expect(report.plan).toMatchObject({ method: 'cluster', tuned: true })
+  expect(report.recall).toMatchObject({ of: 'items', sampleSize: 1000 })
+  expect(report.recall.estimate).toBeGreaterThanOrEqual(0.9)
+  expect(report.seconds.tune).toBe(0)
+  const together = readRows(ipc!).map((row) => row.neighbors)
+  for (const row of [0, 7, 39]) {
+    const alone = await model.join({ vectors: asked.subarray(row * 16, row * 16 + 16), dim: 16 })
+    expect(readRows(alone.ipc!)[0]!.neighbors).toEqual(together[row])
+  }
+  const sample = { vectors: many.vectors.subarray(0, 1000 * 16), dim: 16 }
+  expect((await model.join(sample)).report.recall).not.toHaveProperty('of')
+})

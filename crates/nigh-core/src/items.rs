@@ -2,12 +2,14 @@
 
 use crate::control::{Control, Error, Result, check};
 use crate::distinct::Distinct;
+use crate::exact::CodedRows;
 use crate::metric::{Metric, squared_norm};
 use crate::parallel::with_threads;
 use crate::reorder::reorder;
 use crate::space::Space;
 use crate::store::Store;
 use rayon::prelude::*;
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// Item vectors with a metric. Exact duplicates are stored once. A *position* is a place in storage; it is a distinct number
 /// until clustering reorders the storage by lists.
@@ -27,7 +29,14 @@ pub struct Items {
     position: Option<Vec<u32>>,
     /// Bytes that a search may take for copies of the items.
     pub(crate) spare_bytes: usize,
+    /// Codes that the last exact search made: within the bytes that the next one may take as well.
+    codes: Mutex<Option<Arc<CodedRows>>>,
+    /// The zero vector's position under cosine (duplicates are collapsed, so there is one at most).
+    zero_position: Option<usize>,
 }
+
+/// Multiply-adds that one thread does sooner than others would have started.
+pub(crate) const SHORT_SEARCH: usize = 4 << 20;
 
 impl Items {
     /// Takes `vectors` (num_rows x dim, row-major, finite). At most 2^32 - 2 rows.
@@ -59,6 +68,7 @@ impl Items {
                 _ => Vec::new(),
             };
             let space = Space::new(metric, dim, &vectors, &norms2);
+            let zero_position = norms2.iter().position(|&n| n == 0.0);
             Ok(Items {
                 metric,
                 dim,
@@ -70,6 +80,8 @@ impl Items {
                 order: None,
                 position: None,
                 spare_bytes: usize::MAX,
+                codes: Mutex::new(None),
+                zero_position,
             })
         })
     }
@@ -114,15 +126,31 @@ impl Items {
         self.position_of_distinct(distinct)
     }
 
-    /// The zero vector's position under cosine (duplicates are collapsed, so there is one at most).
     pub(crate) fn zero_position(&self) -> Option<usize> {
-        self.norms2.iter().position(|&n| n == 0.0)
+        self.zero_position
+    }
+
+    /// The codes of the items as exact searches scan them, made only if no search before has left them.
+    pub(crate) fn kept_codes(&self, make: impl FnOnce() -> CodedRows) -> Arc<CodedRows> {
+        let kept = || self.codes.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(codes) = &*kept() {
+            return codes.clone();
+        }
+        let codes = Arc::new(make());
+        *kept() = Some(codes.clone());
+        codes
+    }
+
+    /// Frees what exact searches left, for work that needs the memory.
+    pub(crate) fn drop_codes(&self) {
+        *self.codes.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 
     /// Moves the row at `order[p]` (a position) to position `p`.
     pub(crate) fn reorder(&mut self, order: Vec<u32>, control: &dyn Control) -> Result<()> {
         let n = self.num_distinct();
         assert_eq!(order.len(), n);
+        self.drop_codes();
         let mut position = vec![0u32; n];
         for (p, &from) in order.iter().enumerate() {
             position[from as usize] = p as u32;
@@ -130,6 +158,7 @@ impl Items {
         reorder(&mut self.vectors, self.dim, &order, &position, control)?;
         if !self.norms2.is_empty() {
             self.norms2 = order.iter().map(|&p| self.norms2[p as usize]).collect();
+            self.zero_position = self.zero_position.map(|zero| position[zero] as usize);
         }
         let order: Vec<u32> = order.iter().map(|&p| self.distinct_at(p as usize)).collect();
         for (p, &d) in order.iter().enumerate() {
@@ -148,6 +177,16 @@ impl Items {
     /// Exact searches make int8 codes, or rows of fewer dimensions, of all items only where these take so many bytes at most.
     pub fn limit_spare_bytes(&mut self, bytes: usize) {
         self.spare_bytes = bytes;
+        if self.num_distinct() * (self.dim + 8) > bytes {
+            self.drop_codes();
+        }
+    }
+
+    /// Whether an exact search of so many queries is a matter of microseconds: few pairs, and codes that are there already.
+    pub fn is_short_search(&self, num_queries: usize) -> bool {
+        let kept = self.codes.lock().unwrap_or_else(PoisonError::into_inner).is_some();
+        let pairs = num_queries.saturating_mul(self.num_distinct());
+        kept && !self.is_spilled() && pairs.saturating_mul(self.dim) <= SHORT_SEARCH
     }
 
     /// Vectors are in a spill file.

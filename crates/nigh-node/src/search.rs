@@ -3,7 +3,7 @@
 use crate::failure::{Failure, Outcome};
 use crate::job::Job;
 use crate::table::Table;
-use crate::work::{Product, Work, spawn};
+use crate::work::{Answer, Product, Work, answer, spawn};
 use napi::bindgen_prelude::*;
 use napi_derive::napi;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -239,27 +239,41 @@ fn copied(table: &nigh_table::Table, range: &RowRange) -> Outcome<nigh_core::Sto
     Ok(table.vectors.copy(first * table.dim, count * table.dim).into())
 }
 
+/// Whether a search of queries of their own takes some hundred microseconds at most, as `is_short` tells of their number, and
+/// nobody else has the items.
+fn is_short(
+    ask: &Ask,
+    items: &RwLock<nigh_core::Items>,
+    queries: Option<&crate::table::Shared>,
+    is_short: impl FnOnce(&nigh_core::Items, usize) -> bool,
+) -> bool {
+    let (Ok(items), Some(Ok(table))) = (items.try_read(), queries.map(|table| table.try_read())) else { return false };
+    let asked = ask.rows.as_ref().map_or(table.num_rows, Vec::len);
+    !table.vectors.is_spilled() && !items.is_spilled() && ask.options.k <= 128 && is_short(&items, asked)
+}
+
 #[napi]
 pub fn exact_search(
     items: &Items,
     queries: Option<&Table>,
     options: SearchOptions,
     job: &Job,
-) -> Result<AsyncTask<Work<nigh_core::Neighbors>>> {
+) -> Result<Answer<nigh_core::Neighbors>> {
     let (items, queries, state) = (items.handle.get()?, queries_of(queries)?, job.state.clone());
     let precision = match options.precision.as_deref() {
         Some("f32") => nigh_core::Precision::F32,
         _ => nigh_core::Precision::Int8,
     };
     let ask = Ask::new(options);
-    Ok(spawn(move || {
+    let short = is_short(&ask, &items, queries.as_deref(), |items, asked| items.is_short_search(asked));
+    answer(short, move || {
         let items = locked(&items);
         let o = &ask.options;
         let (k, max, threads) = (o.k as usize, o.max_distance.map(|d| d as f32), o.threads as usize);
         ask.with(&items, queries.as_deref(), |asked| {
             nigh_core::exact_search(&items, asked, k, precision, max, threads, &*state)
         })
-    }))
+    })
 }
 
 #[napi]
@@ -284,20 +298,21 @@ pub fn cluster_search(
     queries: Option<&Table>,
     options: SearchOptions,
     job: &Job,
-) -> Result<AsyncTask<Work<nigh_core::Neighbors>>> {
+) -> Result<Answer<nigh_core::Neighbors>> {
     let (clusters, items) = (clusters.handle.get()?, items.handle.get()?);
     let (queries, state) = (queries_of(queries)?, job.state.clone());
     let ask = Ask::new(options);
-    Ok(spawn(move || {
+    let nprobe = ask.options.nprobe.unwrap_or(1) as usize;
+    let short = is_short(&ask, &items, queries.as_deref(), |_, asked| clusters.is_short_search(asked, nprobe));
+    answer(short, move || {
         let items = locked(&items);
         let o = &ask.options;
         let (k, max, threads) = (o.k as usize, o.max_distance.map(|d| d as f32), o.threads as usize);
-        let nprobe = o.nprobe.unwrap_or(1) as usize;
         let rescore = o.rescore.unwrap_or(o.k).max(o.k) as usize;
         ask.with(&items, queries.as_deref(), |asked| {
             clusters.search(&items, asked, k, nprobe, rescore, max, threads, &*state)
         })
-    }))
+    })
 }
 
 /// Recall of each query.

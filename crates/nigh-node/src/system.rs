@@ -1,6 +1,7 @@
 //! The machine and this process.
 
 use napi_derive::napi;
+use std::sync::OnceLock;
 
 #[napi(object)]
 pub struct Cpu {
@@ -13,12 +14,15 @@ pub struct Cpu {
 
 #[napi]
 pub fn cpu() -> Cpu {
-    Cpu {
-        level: nigh_core::Level::current().name().into(),
-        threads: std::thread::available_parallelism().map_or(1, |n| n.get() as u32),
-        model: model().unwrap_or_default(),
-    }
+    let (threads, model) = MACHINE.get_or_init(|| {
+        let threads = std::thread::available_parallelism().map_or(1, |n| n.get() as u32);
+        (threads, model().unwrap_or_default())
+    });
+    Cpu { level: nigh_core::Level::current().name().into(), threads: *threads, model: model.clone() }
 }
+
+/// Threads and model: to ask the system takes as long as a small join.
+static MACHINE: OnceLock<(u32, String)> = OnceLock::new();
 
 fn model() -> Option<String> {
     let text = std::fs::read_to_string("/proc/cpuinfo").ok()?;

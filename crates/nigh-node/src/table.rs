@@ -3,7 +3,7 @@
 use crate::failure::{Failure, Outcome};
 use crate::job::{Job, JobState};
 use crate::search::{Handle, finalize};
-use crate::work::{Product, Work, spawn};
+use crate::work::{Answer, Product, Work, answer, spawn};
 use napi::bindgen_prelude::*;
 use napi_derive::napi;
 use nigh_core::SpillTo;
@@ -11,6 +11,9 @@ use nigh_table::{OnInvalid, ReadOptions, Source};
 use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard};
 
 pub type Shared = RwLock<nigh_table::Table>;
+
+/// A table in memory of so many bytes is read at once.
+const SHORT_BYTES: usize = 128 << 10;
 
 /// The rows of one side of a join.
 #[napi(custom_finalize)]
@@ -164,22 +167,21 @@ pub fn open_table(
     sources: Vec<TableSource>,
     options: TableReading,
     job: &Job,
-) -> Result<AsyncTask<Work<nigh_table::OpenTable>>> {
+) -> Result<Answer<nigh_table::OpenTable>> {
     let sources = sources.into_iter().map(TableSource::take).collect::<Outcome<Vec<_>>>()?;
     let (options, state) = (ReadOptions::from(options), job.state.clone());
-    Ok(spawn(move || Ok(nigh_table::OpenTable::new(sources, options, &*state)?)))
+    let short =
+        sources.iter().map(Source::given_bytes).sum::<Option<usize>>().is_some_and(|bytes| bytes <= SHORT_BYTES);
+    answer(short, move || Ok(nigh_table::OpenTable::new(sources, options, &*state)?))
 }
 
 #[napi]
-pub fn read_table(
-    table: &OpenTable,
-    spilling: Option<Spilling>,
-    job: &Job,
-) -> Result<AsyncTask<Work<nigh_table::Table>>> {
+pub fn read_table(table: &OpenTable, spilling: Option<Spilling>, job: &Job) -> Result<Answer<nigh_table::Table>> {
     let open = table.open.lock().unwrap_or_else(PoisonError::into_inner).take();
     let open = open.ok_or_else(|| Failure::disposed("open table"))?;
     let state = job.state.clone();
-    Ok(spawn(move || Ok(open.read(spilling.map(SpillTo::from), &*state)?)))
+    let short = open.is_given() && spilling.is_none() && open.num_rows * open.dim * 4 <= SHORT_BYTES;
+    answer(short, move || Ok(open.read(spilling.map(SpillTo::from), &*state)?))
 }
 
 pub fn read(table: &Shared) -> RwLockReadGuard<'_, nigh_table::Table> {

@@ -2,6 +2,7 @@
 
 use crate::failure::{Failure, Outcome};
 use napi::bindgen_prelude::*;
+use napi::{ValueType, sys};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// What a task hands to JavaScript, and how much native memory V8 should know it holds.
@@ -18,6 +19,44 @@ pub struct Work<T: Product> {
 /// Runs `f` on libuv's threads.
 pub fn spawn<T: Product>(f: impl FnOnce() -> Outcome<T> + Send + 'static) -> AsyncTask<Work<T>> {
     AsyncTask::new(Work { run: Some(Box::new(f)) })
+}
+
+/// What a call gives: a promise, or the result itself where the work was short, which `await` takes alike.
+pub enum Answer<T: Product> {
+    Later(AsyncTask<Work<T>>),
+    Now(T),
+}
+
+/// Runs `f` at once where it is short: to hand work of some microseconds to another thread and back takes longer than the work.
+pub fn answer<T: Product>(short: bool, f: impl FnOnce() -> Outcome<T> + Send + 'static) -> Result<Answer<T>> {
+    if !short {
+        return Ok(Answer::Later(spawn(f)));
+    }
+    match catch_unwind(AssertUnwindSafe(f)) {
+        Ok(output) => Ok(Answer::Now(output?)),
+        Err(payload) => Err(Failure::panic(payload).into()),
+    }
+}
+
+impl<T: Product> TypeName for Answer<T> {
+    fn type_name() -> &'static str {
+        "Answer"
+    }
+    fn value_type() -> ValueType {
+        ValueType::Object
+    }
+}
+
+impl<T: Product> ToNapiValue for Answer<T> {
+    unsafe fn to_napi_value(env: sys::napi_env, answer: Self) -> Result<sys::napi_value> {
+        // SAFETY: the caller's environment.
+        unsafe {
+            match answer {
+                Answer::Later(task) => ToNapiValue::to_napi_value(env, task),
+                Answer::Now(output) => ToNapiValue::to_napi_value(env, output.into_js(&Env::from_raw(env))?),
+            }
+        }
+    }
 }
 
 impl<T: Product> Task for Work<T> {

@@ -4,10 +4,11 @@ use crate::failure::{Failure, Outcome};
 use crate::job::Job;
 use crate::search::Neighbors;
 use crate::table::{Table, read};
-use crate::work::{Product, Work, spawn};
+use crate::work::{Answer, Product, Work, answer, spawn};
 use napi::bindgen_prelude::*;
 use napi_derive::napi;
 use nigh_table::{Layout, NeighborWriter, NeighborsRef, WriteOptions};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 #[napi(object, object_to_js = false)]
@@ -57,7 +58,13 @@ struct Open {
 #[napi]
 pub struct Writer {
     open: Arc<Mutex<Option<Open>>>,
+    in_memory: bool,
+    /// Places for neighbors handed in so far.
+    places: AtomicUsize,
 }
+
+/// A result in memory of so many neighbors at most is written at once.
+const SHORT_PLACES: usize = 4096;
 
 fn lock(open: &Mutex<Option<Open>>) -> MutexGuard<'_, Option<Open>> {
     open.lock().unwrap_or_else(PoisonError::into_inner)
@@ -80,16 +87,21 @@ pub fn create_writer(items: &Table, queries: Option<&Table>, options: Writing) -
     };
     let create = if in_memory { NeighborWriter::in_memory } else { NeighborWriter::create };
     let writer = create(&items, &queries, &writing).map_err(Failure::from)?;
-    Ok(Writer { open: Arc::new(Mutex::new(Some(Open { writer, in_memory, neighbors: 0 }))) })
+    Ok(Writer {
+        open: Arc::new(Mutex::new(Some(Open { writer, in_memory, neighbors: 0 }))),
+        in_memory,
+        places: AtomicUsize::new(0),
+    })
 }
 
 #[napi]
 impl Writer {
     /// Appends the neighbors of the queries from row `first` on.
     #[napi]
-    pub fn write(&self, first: u32, neighbors: &Neighbors, job: &Job) -> Result<AsyncTask<Work<()>>> {
+    pub fn write(&self, first: u32, neighbors: &Neighbors, job: &Job) -> Result<Answer<()>> {
         let (open, neighbors, state) = (self.open.clone(), neighbors.handle.get()?, job.state.clone());
-        Ok(spawn(move || {
+        let short = self.is_short(neighbors.rows.len());
+        answer(short, move || {
             let mut open = lock(&open);
             let open = open.as_mut().ok_or_else(|| Failure::disposed("writer"))?;
             nigh_table::Control::set_total(&*state, neighbors.num_queries() as u64);
@@ -98,13 +110,13 @@ impl Writer {
             open.writer.write(first as usize, block, &*state)?;
             open.neighbors += counts.iter().map(|&c| c as u64).sum::<u64>();
             Ok(())
-        }))
+        })
     }
 
     #[napi]
-    pub fn finish(&self) -> AsyncTask<Work<Finished>> {
+    pub fn finish(&self) -> Result<Answer<Finished>> {
         let open = self.open.clone();
-        spawn(move || {
+        answer(self.is_short(0), move || {
             let Open { writer, in_memory, neighbors } =
                 lock(&open).take().ok_or_else(|| Failure::disposed("writer"))?;
             if in_memory {
@@ -120,6 +132,13 @@ impl Writer {
     #[napi]
     pub fn dispose(&self) {
         lock(&self.open).take();
+    }
+}
+
+impl Writer {
+    /// Whether all so far, with so many places more, is written in no time.
+    fn is_short(&self, places: usize) -> bool {
+        self.places.fetch_add(places, Ordering::Relaxed) + places <= SHORT_PLACES && self.in_memory
     }
 }
 

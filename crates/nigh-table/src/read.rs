@@ -77,6 +77,7 @@ pub struct OpenTable {
     pub dim: usize,
     /// What reading takes besides the vectors.
     pub need: ReadingNeed,
+    given: bool,
 }
 
 enum Content {
@@ -88,16 +89,22 @@ enum Content {
 impl OpenTable {
     pub fn new(sources: Vec<Source>, options: ReadOptions, control: &dyn Control) -> Result<OpenTable> {
         check(control)?;
+        let given = sources.iter().all(|source| source.given_bytes().is_some());
         if let [Source::Vectors { values, dim, .. }] = sources.as_slice() {
             let (num_rows, dim) = (matrix_rows("matrix 0", values, *dim, &options)?, *dim);
             let need = ReadingNeed { held_bytes: num_rows as u64 * 8, thread_bytes: 0, given_bytes: 0 };
-            return Ok(OpenTable { options, content: Content::Matrix(sources), num_rows, dim, need });
+            return Ok(OpenTable { options, content: Content::Matrix(sources), num_rows, dim, need, given });
         }
         let plan = Plan::new(sources, &options)?;
         let dim = plan.dim()?;
         let num_rows = plan.parts.iter().map(|p| p.rows).sum();
         let need = ReadingNeed::of(&plan.parts, dim);
-        Ok(OpenTable { options, content: Content::Parts(plan), num_rows, dim, need })
+        Ok(OpenTable { options, content: Content::Parts(plan), num_rows, dim, need, given })
+    }
+
+    /// All of it was in memory before.
+    pub fn is_given(&self) -> bool {
+        self.given
     }
 
     /// Reads the rows; their vectors go to the heap, or to a spill file.

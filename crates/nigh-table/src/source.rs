@@ -21,6 +21,17 @@ pub enum Source {
     Vectors { values: Vec<f32>, dim: usize, ids: Option<Bytes> },
 }
 
+impl Source {
+    /// Bytes of a source in memory; None of files.
+    pub fn given_bytes(&self) -> Option<usize> {
+        match self {
+            Source::Path(_) => None,
+            Source::IpcBytes(buffers) => Some(buffers.iter().map(Bytes::len).sum()),
+            Source::Vectors { values, ids, .. } => Some(4 * values.len() + ids.as_ref().map_or(0, Bytes::len)),
+        }
+    }
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Format {
     Parquet,

@@ -1,4 +1,5 @@
 import type { ItemIndex } from '../../indexes/item-index.ts'
+import { SAMPLE_ROWS } from '../../join/cost.ts'
 import type { MemoryPlan } from '../../join/memory.ts'
 import type { JoinParams } from '../../join/options.ts'
 import { type Plan, planJoin } from '../../join/plan.ts'
@@ -10,6 +11,7 @@ import { type Ask, type Method, search } from '../../search/search.ts'
 import type { EngineCall, StageClock } from '../engine.ts'
 import type { LocalGraph } from './graph.ts'
 import { settle } from './tune.ts'
+import type { UsualEffort } from './usual.ts'
 
 /** A join whose tables are in native memory. */
 export interface LocalJoin {
@@ -18,6 +20,8 @@ export interface LocalJoin {
   queries: NativeTable | undefined
   params: JoinParams
   memory: MemoryPlan
+  /** For few queries; settled before. */
+  usual?: UsualEffort | undefined
 }
 
 export interface LocalOutcome {
@@ -31,13 +35,14 @@ export interface LocalOutcome {
 const GRAPH_BLOCK_ROWS = 65_536
 
 /** Plans a join of tables in memory. */
-export function planLocally({ index, queries, params, memory }: LocalJoin): Plan {
+export function planLocally({ index, queries, params, memory, usual }: LocalJoin): Plan {
   const level = callNow((native) => native.cpu()).level
   const items = index.items.numRows
   const self = queries === undefined
   const { dim, numDistinct: distinct } = index.items
   const shape = { queries: queries?.numRows ?? items, items, dim, self, distinct }
-  return planJoin(shape, params, level, { numLists: index.clusters?.numLists, memory })
+  const ready = { numLists: index.clusters?.numLists, memory }
+  return planJoin(shape, params, level, usual ? { ...ready, effort: usual.effort, usual: true } : ready)
 }
 
 /** Runs a join: lists and their effort where the plan wants them, the search in blocks, the writing behind it. */
@@ -51,7 +56,8 @@ export async function runLocally(
   const { signal } = call
   const progressOf = (stage: 'cluster') => (progress: { done: number; total: number }) =>
     call.onProgress?.({ stage, ...progress })
-  let plan = planLocally(join)
+  const usual = queries && queries.numRows < SAMPLE_ROWS && !params.plan ? join.usual : undefined
+  let plan = planLocally({ ...join, usual })
   index.items.limitSpareBytes(join.memory.spareBytes)
   const { shape } = plan
   const ask: Ask = {
@@ -65,7 +71,9 @@ export async function runLocally(
   let recall = CERTAIN
   let tuning: TuneStep[] = []
   let graph: LocalGraph | undefined
-  if (plan.method === 'cluster') {
+  if (plan.method === 'cluster' && usual) {
+    ;({ recall, steps: tuning } = usual)
+  } else if (plan.method === 'cluster') {
     const { threads, seed } = params
     const lists = params.plan?.lists ?? plan.effort!.numLists
     const builtNow = index.clusters === undefined

@@ -4,7 +4,7 @@ import { isRefinable, type Plan } from '../../join/plan.ts'
 import { refine } from '../../join/refine.ts'
 import { Samples } from '../../join/sample.ts'
 import { CERTAIN, estimateRecall, type RecallEstimate } from '../../join/statistics.ts'
-import { type TuneStep, tune } from '../../join/tuner.ts'
+import { type Measure, type TuneStep, tune } from '../../join/tuner.ts'
 import { type Ask, search } from '../../search/search.ts'
 import type { EngineCall, StageClock } from '../engine.ts'
 import { LocalGraph } from './graph.ts'
@@ -112,8 +112,11 @@ async function repeat(tuning: Tuning, effort: Effort, truths: Truths): Promise<S
 }
 
 /** Recall of probing alone. */
-function measureWith({ index, ask, call: { signal } }: Tuning, truths: Truths) {
-  return async (rows: Uint32Array, { nprobe, rescore }: Effort): Promise<Float32Array> => {
+export function measureWith(
+  { index, ask, call: { signal } }: Pick<Tuning, 'index' | 'ask' | 'call'>,
+  truths: Truths,
+): Measure {
+  return async (rows, { nprobe, rescore }) => {
     const found = await search(index, { ...ask, rows }, { method: 'cluster', nprobe, rescore }, { signal })
     return truths.recall(rows, found)
   }

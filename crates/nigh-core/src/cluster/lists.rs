@@ -34,6 +34,10 @@ impl Lists {
         *self.panels.write().unwrap_or_else(PoisonError::into_inner) = None;
     }
 
+    pub fn are_packed(&self) -> bool {
+        self.panels.read().unwrap_or_else(PoisonError::into_inner).is_some()
+    }
+
     /// Packs the items' codes, unless they are there.
     pub fn pack_items(&self, items: &Items, coder: &Coder) {
         let mut panels = self.panels.write().unwrap_or_else(PoisonError::into_inner);

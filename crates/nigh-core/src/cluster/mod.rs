@@ -47,6 +47,7 @@ impl Clusters {
             return Err(Error::Invalid(format!("cannot make {num_lists} lists of {n} items")));
         }
         control.set_total(n as u64);
+        items.drop_codes();
         with_threads(threads, || {
             let coder = Arc::new(Coder::new(items));
             let centroids = kmeans::train(items, &coder, num_lists.min(n), seed, control)?;

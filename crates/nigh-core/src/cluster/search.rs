@@ -2,7 +2,7 @@
 
 use super::Clusters;
 use crate::control::{Control, Error, Result, check};
-use crate::items::Items;
+use crate::items::{Items, SHORT_SEARCH};
 use crate::kernel::topk::TopK;
 use crate::kernel::{Level, MIN_KEY_I8};
 use crate::metric::Metric;
@@ -48,6 +48,7 @@ impl Clusters {
         let rescore = rescore.max(askers.wanted(k));
         let output = Output::new(&mut neighbors);
         let zero = items.zero_position();
+        let threads = if self.is_short_search(askers.len(), nprobe) { 1 } else { threads };
         // Routes as they are chosen (twice as many places, of 8 bytes), in order, and by list.
         let query_bytes = self.coder.query_dim() + 28 * nprobe + 16 * rescore;
         let block = BLOCK.min(BLOCK_BYTES / query_bytes).min(askers.len().div_ceil(threads.max(1))).max(1);
@@ -86,6 +87,14 @@ impl Clusters {
             })
         })?;
         Ok(neighbors)
+    }
+
+    /// Whether a search of so many queries is a matter of microseconds: few pairs, and codes that are there.
+    pub fn is_short_search(&self, num_queries: usize, nprobe: usize) -> bool {
+        // Queries prefer long lists.
+        let scanned = self.num_lists() + 2 * nprobe * self.num_positions.div_ceil(self.num_lists());
+        let work = num_queries.saturating_mul(scanned).saturating_mul(self.coder.query_dim());
+        self.lists.are_packed() && work <= SHORT_SEARCH
     }
 
     /// Refuses other items than the lists were made of.

@@ -16,9 +16,10 @@ use crate::neighbors::Neighbors;
 use crate::parallel::with_threads;
 use crate::queries::{Askers, Output, Queries};
 use crate::rescore::Rescorer;
+pub(crate) use pack::CodedRows;
 use rayon::prelude::*;
 use rows::Rows;
-use scan::Scan;
+use scan::{Found, Scan};
 
 /// What the scan computes with. The answers are the same, bit for bit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,6 +48,7 @@ pub fn exact_search(
         return Ok(neighbors);
     }
     let output = Output::new(&mut neighbors);
+    let threads = if items.is_short_search(askers.len()) { 1 } else { threads };
     with_threads(threads, || {
         let job = Job { items, askers: &askers, k, max_distance, output: &output, control };
         let mut left: Vec<u32> = (0..askers.len() as u32).collect();
@@ -80,6 +82,12 @@ struct Job<'a> {
 /// Queries that are tried on a scan before it gets the rest.
 const PROBE: usize = 48;
 
+/// Fewer queries are not worth a look at what the scan makes of them.
+const WORTH_PROBING: usize = 512;
+
+/// Panels that a thread scans for a query that other threads scan the rest for.
+const LEAST_PART: usize = 256;
+
 /// What a whole row compared on the way costs an int8 scan, in multiply-adds: some 10 ns.
 const PASS: usize = 4_000;
 
@@ -111,12 +119,15 @@ impl<'a> Job<'a> {
             if reduced < 8 || askers.len() < queries_per_dim * dim || n * (reduced * 5 + 8) > spare {
                 continue;
             }
+            if n * (reduced * 5 + dim + 16) > spare {
+                self.items.drop_codes();
+            }
             let scan = Scan::new(Rows::reduced(self.items, reduced), precision, self.wanted());
             if self.cost(&scan, &probe, precision)? < 0.75 * (dim * self.items.num_distinct()) as f64 {
                 return Ok(scan);
             }
         }
-        if precision == Precision::F32 || askers.len() <= PROBE {
+        if precision == Precision::F32 || askers.len() < WORTH_PROBING {
             return Ok(self.full_scan(precision));
         }
         // Four times as fast as f32, where it can exclude most.
@@ -128,7 +139,7 @@ impl<'a> Job<'a> {
     /// What a query costs a scan on average, in multiply-adds of that scan: its pass, the random reads of true distances (some 60
     /// ns each), and the candidates, each of which stands for some ten rows that were kept on the way (some 500 ns).
     fn cost(&self, scan: &Scan, probe: &[u32], precision: Precision) -> Result<f64> {
-        let found = scan.candidates(self, probe)?;
+        let found = scan.candidates(self, probe, scan.all_panels())?;
         let n = self.items.num_distinct();
         let (read, candidate) = match precision {
             Precision::F32 => (6_000, 50_000),
@@ -143,29 +154,47 @@ impl<'a> Job<'a> {
     /// Answers `askers` block by block; returns those that the scan could not (too many candidates within its error).
     fn run(&self, scan: &Scan, askers: &[u32], threads: usize) -> Result<Vec<u32>> {
         let block = scan.block_len().min(askers.len().div_ceil(threads)).max(1);
+        let parts = (threads / askers.len().max(1)).min(scan.all_panels().len() / LEAST_PART);
+        if parts > 1 && !scan.is_reduced() {
+            let left: Result<Vec<Vec<u32>>> =
+                askers.par_chunks(1).map(|one| self.run_parts(scan, one, parts)).collect();
+            return Ok(left?.concat());
+        }
         let left: Result<Vec<Vec<u32>>> = askers
             .par_chunks(block)
-            .map(|block| {
-                let mut left = Vec::new();
-                let mut rescorer = Rescorer::default();
-                let found = scan.candidates(self, block)?;
-                for (slot, &asker) in block.iter().enumerate() {
-                    if slot % 64 == 0 {
-                        check(self.control)?;
-                    }
-                    match found.of(slot) {
-                        Some(candidates) => {
-                            let least_key = |distance| found.least_key(slot, distance);
-                            self.finish(&mut rescorer, asker, candidates, least_key)
-                        }
-                        None => left.push(asker),
-                    }
-                }
-                self.control.advance((block.len() - left.len()) as u64);
-                Ok(left)
-            })
+            .map(|block| self.take(scan.candidates(self, block, scan.all_panels())?, block))
             .collect();
         Ok(left?.concat())
+    }
+
+    /// Answers askers by parts of the items at once: what is among the nearest of all is among those of its part.
+    fn run_parts(&self, scan: &Scan, askers: &[u32], parts: usize) -> Result<Vec<u32>> {
+        let panels = scan.all_panels().len();
+        let found: Result<Vec<Found>> = (0..parts)
+            .into_par_iter()
+            .map(|p| scan.candidates(self, askers, panels * p / parts..panels * (p + 1) / parts))
+            .collect();
+        self.take(found?.into_iter().reduce(Found::joined).expect("parts"), askers)
+    }
+
+    /// Answers a block from its candidates; returns the askers without.
+    fn take(&self, found: Found, block: &[u32]) -> Result<Vec<u32>> {
+        let mut left = Vec::new();
+        let mut rescorer = Rescorer::default();
+        for (slot, &asker) in block.iter().enumerate() {
+            if slot % 64 == 0 {
+                check(self.control)?;
+            }
+            match found.of(slot) {
+                Some(candidates) => {
+                    let least_key = |distance| found.least_key(slot, distance);
+                    self.finish(&mut rescorer, asker, candidates, least_key)
+                }
+                None => left.push(asker),
+            }
+        }
+        self.control.advance((block.len() - left.len()) as u64);
+        Ok(left)
     }
 
     /// Answers askers by comparing them with every item.

@@ -9,12 +9,14 @@ use crate::metric::squared_norm;
 use crate::space::encode;
 use rayon::prelude::*;
 
-pub(super) struct CodedRows {
-    pub codes: Codes,
+pub(crate) struct CodedRows {
+    pub(super) codes: Codes,
     /// The largest residual norm.
-    pub lost: f64,
+    pub(super) lost: f64,
     /// The largest norm of a centred row.
-    pub norm: f64,
+    pub(super) norm: f64,
+    /// Of a row that is not.
+    pub(super) prepared: f64,
 }
 
 pub(super) enum Codes {
@@ -25,14 +27,14 @@ pub(super) enum Codes {
 }
 
 impl CodedRows {
-    pub fn panels(&self) -> &PanelsI8 {
+    pub(super) fn panels(&self) -> &PanelsI8 {
         match &self.codes {
             Codes::Panels(panels) => panels,
             Codes::Rows { .. } => unreachable!("coded one by one"),
         }
     }
 
-    pub fn by_row(&self, rows: &Rows) -> WholeRows<'_> {
+    pub(super) fn by_row(&self, rows: &Rows) -> WholeRows<'_> {
         match &self.codes {
             Codes::Rows { codes, bias } => WholeRows { codes, bias, code_dim: rows.code_dim() },
             Codes::Panels(_) => unreachable!("coded in panels"),
@@ -41,33 +43,33 @@ impl CodedRows {
 }
 
 /// Codes of all rows but a zero vector under cosine, which has no direction.
-/// Sets the rows' largest norm.
-pub(super) fn code_panels(rows: &mut Rows) -> CodedRows {
+pub(super) fn code_panels(rows: &Rows) -> CodedRows {
     let mut panels = PanelsI8::new(num_panels(rows.items.num_distinct()), rows.dim());
-    let (lost, norm) = code_rows(rows, &mut panels.data, &mut panels.bias, pack_i8);
-    CodedRows { codes: Codes::Panels(panels), lost, norm }
+    let (lost, norm, prepared) = code_rows(rows, &mut panels.data, &mut panels.bias, pack_i8);
+    CodedRows { codes: Codes::Panels(panels), lost, norm, prepared }
 }
 
 /// As [`code_panels`], row by row.
-pub(super) fn code_one_by_one(rows: &mut Rows) -> CodedRows {
+pub(super) fn code_one_by_one(rows: &Rows) -> CodedRows {
     let padded = num_panels(rows.items.num_distinct()) * PANEL;
     let (mut codes, mut bias) = (Aligned::zeroed(padded * rows.code_dim()), vec![i32::MIN; padded]);
-    let (lost, norm) = code_rows(rows, &mut codes, &mut bias, |rows, row, codes| {
+    let (lost, norm, prepared) = code_rows(rows, &mut codes, &mut bias, |rows, row, codes| {
         rows[row * codes.len()..][..codes.len()].copy_from_slice(codes);
     });
-    CodedRows { codes: Codes::Rows { codes, bias }, lost, norm }
+    CodedRows { codes: Codes::Rows { codes, bias }, lost, norm, prepared }
 }
 
-/// `place` puts the codes of a row where they belong among those of 48. Returns the largest residual norm and norm.
+/// `place` puts the codes of a row where they belong among those of 48. Returns the largest residual norm, and the largest norms of
+/// a centred row and of one that is not.
 fn code_rows(
-    rows: &mut Rows,
+    rows: &Rows,
     data: &mut [i8],
     bias: &mut [i32],
     place: impl Fn(&mut [i8], usize, &[i8]) + Sync,
-) -> (f64, f64) {
+) -> (f64, f64, f64) {
     let (dim, code_dim, n) = (rows.dim(), rows.code_dim(), rows.items.num_distinct());
     let step = rows.quantizer.step;
-    let coding = &*rows;
+    let coding = rows;
     let (lost, norm, prepared) = data
         .par_chunks_mut(PANEL * code_dim)
         .zip(bias.par_chunks_mut(PANEL))
@@ -93,8 +95,7 @@ fn code_rows(
             },
         )
         .reduce(|| (0.0, 0.0, 0.0), |a, b| (a.0.max(b.0), a.1.max(b.1), a.2.max(b.2)));
-    rows.largest_prepared = prepared.sqrt();
-    (lost, norm)
+    (lost, norm, prepared.sqrt())
 }
 
 /// One f32 panel, packed again and again.

@@ -1,11 +1,13 @@
 //! The rows that a scan scores: the prepared vectors, all of them or reduced to fewer dimensions.
 
+use super::pack::CodedRows;
 use super::reduce::Reduction;
 use crate::items::Items;
 use crate::metric::{Metric, squared_norm};
 use crate::queries::Askers;
 use crate::space::Quantizer;
 use rayon::prelude::*;
+use std::sync::Arc;
 
 pub(super) struct Rows<'a> {
     pub items: &'a Items,
@@ -41,6 +43,14 @@ impl<'a> Rows<'a> {
 
     fn new(items: &'a Items, reduction: Option<Reduction>, quantizer: Quantizer) -> Rows<'a> {
         Rows { items, reduction, quantizer, largest: 0.0, largest_prepared: 0.0 }
+    }
+
+    /// The codes of whole rows are those of the search before, if it kept them; of reduced rows there are none to keep.
+    pub fn kept_codes(&self, make: impl FnOnce(&Rows) -> CodedRows) -> Arc<CodedRows> {
+        if self.reduction.is_some() {
+            return Arc::new(make(self));
+        }
+        self.items.kept_codes(|| make(self))
     }
 
     /// Finds the largest norms, for f32 scans; int8 ones find theirs while they code.

@@ -13,7 +13,9 @@ use crate::kernel::panel::{num_panels, pack_i8};
 use crate::kernel::{Level, PANEL, PanelsI8, Sink, scan_f32, scan_i8};
 use crate::metric::{distance, dot, squared_norm};
 use crate::space::encode;
+use std::cmp::Reverse;
 use std::ops::Range;
+use std::sync::Arc;
 
 /// Up to so many distinct items every query is compared with all of them directly.
 pub(super) const FEW_ITEMS: usize = 64;
@@ -25,7 +27,7 @@ pub(super) struct Scan<'a> {
     rows: Rows<'a>,
     /// Neighbors wanted of each asker.
     k: usize,
-    codes: Option<CodedRows>,
+    codes: Option<Arc<CodedRows>>,
     /// Whole rows, row by row, beside codes of reduced ones.
     whole: Option<Whole<'a>>,
     zero: Option<usize>,
@@ -48,7 +50,8 @@ const HEAD: usize = 32;
 impl<'a> Whole<'a> {
     fn new(items: &'a Items) -> Whole<'a> {
         let mut rows = Rows::full(items);
-        let codes = code_one_by_one(&mut rows);
+        let codes = code_one_by_one(&rows);
+        rows.largest_prepared = codes.prepared;
         let head_panels = num_panels(items.num_distinct() / HEAD);
         let mut head = PanelsI8::new(head_panels, rows.dim());
         let by_row = codes.by_row(&rows);
@@ -82,6 +85,20 @@ impl Found {
         self.bounds[slot].map_or(i32::MIN, |bound| self.keys.below(bound.least_score(distance)))
     }
 
+    /// Of the same askers in another part of the items.
+    pub fn joined(mut self, other: Found) -> Found {
+        for (all, more) in self.candidates.iter_mut().zip(other.candidates) {
+            *all = all.take().zip(more).map(|(mut all, more)| {
+                all.extend(more);
+                all.sort_unstable_by_key(|&(key, row)| (Reverse(key), row));
+                // What every part adds.
+                all.dedup();
+                all
+            });
+        }
+        self
+    }
+
     pub fn num_given_up(&self) -> usize {
         self.candidates.iter().filter(|c| c.is_none()).count()
     }
@@ -93,9 +110,10 @@ impl Found {
 
 impl<'a> Scan<'a> {
     pub fn new(mut rows: Rows<'a>, precision: Precision, k: usize) -> Scan<'a> {
-        let codes = (precision == Precision::Int8).then(|| code_panels(&mut rows));
-        if codes.is_none() {
-            rows.measure();
+        let codes = (precision == Precision::Int8).then(|| rows.kept_codes(code_panels));
+        match &codes {
+            Some(codes) => rows.largest_prepared = codes.prepared,
+            None => rows.measure(),
         }
         let whole = (codes.is_some() && rows.dim() < rows.items.dim).then(|| Whole::new(rows.items));
         let zero = rows.items.zero_position();
@@ -120,8 +138,17 @@ impl<'a> Scan<'a> {
         (self.rows.items.num_distinct() / 32).clamp(1024, 65_536)
     }
 
-    /// For each asker of the block the items that may be among its k nearest.
-    pub fn candidates(&self, job: &Job, block: &[u32]) -> Result<Found> {
+    pub fn all_panels(&self) -> Range<usize> {
+        0..num_panels(self.rows.items.num_distinct())
+    }
+
+    /// Its candidates come of all panels at once.
+    pub fn is_reduced(&self) -> bool {
+        self.whole.is_some()
+    }
+
+    /// For each asker of the block the items of these panels that may be among its k nearest.
+    pub fn candidates(&self, job: &Job, block: &[u32], range: Range<usize>) -> Result<Found> {
         let (items, askers) = (self.rows.items, job.askers);
         let true_distance = |slot: usize, row: u32| {
             let (asker, row) = (block[slot] as usize, row as usize);
@@ -129,20 +156,13 @@ impl<'a> Scan<'a> {
         };
         let mut passed = 0;
         let (keys, bounds, mut reservoirs, asking) = match (&self.codes, &self.whole) {
-            (None, _) => self.scan_floats(job, block, &true_distance)?,
+            (None, _) => self.scan_floats(job, block, range, &true_distance)?,
             (Some(codes), None) => {
                 let coded = self.code_queries(job, block, &self.rows, codes);
                 let mut reservoirs =
                     Reservoirs::new(self.k, Keys::Int8, self.most_kept(), coded.bounds.clone(), &true_distance);
                 let panels = codes.panels();
-                self.scan_codes(
-                    job,
-                    0..num_panels(items.num_distinct()),
-                    panels,
-                    &coded.offset,
-                    &mut reservoirs,
-                    |_| (),
-                )?;
+                self.scan_codes(job, range, panels, &coded.offset, &mut reservoirs, |_| ())?;
                 (Keys::Int8, coded.bounds, reservoirs, coded.asking)
             }
             (Some(codes), Some(whole)) => {
@@ -158,7 +178,7 @@ impl<'a> Scan<'a> {
                 reservoirs.hurry();
                 let by_row = whole.codes.by_row(&whole.rows);
                 let mut sieve = Sieve::new(&mut reservoirs, &reduced.bounds, by_row, &coded.offset);
-                let rest = whole.head_panels..num_panels(items.num_distinct());
+                let rest = whole.head_panels..range.end;
                 self.scan_codes(job, rest, codes.panels(), &reduced.offset, &mut sieve, |p| by_row.prefetch(p + 1))?;
                 passed = sieve.passed;
                 (Keys::Int8, coded.bounds, reservoirs, coded.asking)
@@ -183,6 +203,7 @@ impl<'a> Scan<'a> {
         &self,
         job: &Job,
         block: &[u32],
+        range: Range<usize>,
         distance: &'d dyn Fn(usize, u32) -> f32,
     ) -> Result<(Keys, Vec<Option<Bound>>, Reservoirs<'d>, Vec<Asking>)> {
         let dim = self.rows.dim();
@@ -201,7 +222,7 @@ impl<'a> Scan<'a> {
         let mut reservoirs = Reservoirs::new(self.k, Keys::F32, self.most_kept(), bounds.clone(), distance);
         let pointers: Vec<*const f32> = vectors.chunks_exact(dim).map(|q| q.as_ptr()).collect();
         let mut packed = FloatPanel::new(dim);
-        for p in 0..num_panels(self.rows.items.num_distinct()) {
+        for p in range {
             if p % 64 == 0 {
                 check(job.control)?;
             }

@@ -213,3 +213,52 @@ fn cancelled() {
     let found = exact_search(&items, queries, 3, Precision::F32, None, 1, &Cancelled);
     assert_eq!(found.unwrap_err(), crate::Error::Cancelled);
 }
+
+/// Rows enough for parts, with a zero vector, and few queries.
+fn many(metric: Metric) -> (Items, Vec<f32>, Vec<f32>) {
+    let (n, dim) = (LEAST_PART * crate::kernel::PANEL * 3 + 7, 8);
+    let mut rng = Rng(5);
+    let mut vectors: Vec<f32> = (0..n * dim).map(|_| (rng.next() % 64) as f32 - 32.0).collect();
+    vectors[n / 2 * dim..][..dim].fill(0.0);
+    let mut queries: Vec<f32> = (0..2 * dim).map(|_| rng.normal() * 20.0).collect();
+    queries[dim..].fill(0.0);
+    (Items::new(vectors.clone(), dim, metric, 1, &()).unwrap(), vectors, queries)
+}
+
+#[test]
+fn threads_share_the_items_of_a_query() {
+    for metric in [Metric::L2, Metric::Cosine, Metric::Dot] {
+        let (items, vectors, queries) = many(metric);
+        for (precision, threads) in [(Precision::Int8, 1), (Precision::Int8, 3), (Precision::F32, 3)] {
+            for (q, query) in queries.chunks_exact(8).enumerate() {
+                let asked = Queries::Vectors { vectors: query, rows: None };
+                let found = exact_search(&items, asked, 5, precision, None, threads, &()).unwrap();
+                let expected = oracle(&vectors, 8, metric, query, None, 5);
+                assert_eq!(results(&found, 0), expected, "{metric:?} {precision:?} {threads} threads, query {q}");
+            }
+        }
+    }
+}
+
+#[test]
+fn codes_serve_the_next_search_while_they_are_true() {
+    let (mut items, _, queries) = many(Metric::Cosine);
+    let ask = |items: &Items| {
+        let asked = Queries::Vectors { vectors: &queries, rows: None };
+        let found = exact_search(items, asked, 5, Precision::Int8, None, 2, &()).unwrap();
+        [results(&found, 0), results(&found, 1)]
+    };
+    assert!(!items.is_short_search(1));
+    let first = ask(&items);
+    assert!(items.is_short_search(1) && !items.is_short_search(10_000));
+    assert_eq!(ask(&items), first);
+    items.limit_spare_bytes(1000);
+    assert!(!items.is_short_search(1));
+    assert_eq!(ask(&items), first);
+    items.limit_spare_bytes(usize::MAX);
+    ask(&items);
+    crate::Clusters::build(&mut items, 16, 1, 2, &()).unwrap();
+    assert!(!items.is_short_search(1), "the rows have other places now");
+    assert_eq!(ask(&items), first);
+    assert_eq!(ask(&items), first);
+}

@@ -57,6 +57,7 @@ impl Graph {
             return Err(Error::Invalid("neighbors of neighbors need a metric, which the inner product is not".into()));
         }
         clusters.check(items)?;
+        items.drop_codes();
         let num_positions = items.num_distinct();
         let mut state = Aligned::zeroed(num_positions * width);
         state.fill(EMPTY);
