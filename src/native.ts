@@ -83,6 +83,8 @@ export interface NativeItems extends Disposable {
 export interface NativeClusters extends Disposable {
   readonly numLists: number
   readonly longestList: number
+  /** Rows are rotated before they are coded: their dimensions are too uneven for codes of one step. */
+  readonly isRotated: boolean
   /** Frees the codes until they are needed again. */
   dropCodes(): void
 }

@@ -68,6 +68,8 @@ export interface Ready {
   lists?: number | undefined
   /** They were built for this join: their time counts. */
   builtNow?: boolean | undefined
+  /** How the rows of the lists are coded. */
+  codes?: 'plain' | 'rotated' | undefined
   /** The effort that a tuner settled on. */
   effort?: Effort | undefined
   /** It was settled before this join, for any batch of few queries: no time goes into it. */
@@ -100,7 +102,7 @@ export function planJoin(shape: JoinShape, params: JoinParams, level: CpuLevel, 
   const wall = (seconds: number) => seconds / threads
   const stages: Stage[] = [{ stage: 'read', params: { ...shape }, seconds: wall(readSeconds(inputBytes)) }]
   if (method === 'cluster') {
-    stages.push({ stage: 'cluster', params: { numLists }, seconds: wall(cluster.build) })
+    stages.push({ stage: 'cluster', params: { numLists, codes: ready.codes }, seconds: wall(cluster.build) })
     const tuning = { recall: params.recall, sampleRows: Math.min(SAMPLE_ROWS, shape.queries), samples: 2 }
     stages.push({ stage: 'tune', params: tuning, seconds: wall(cluster.tune) })
     const rounds = effort.rounds?.map(({ forward, reverse }) => `${forward} + ${reverse}`).join(', ')

@@ -32,11 +32,12 @@ fn main() {
     let truth = timed("truth", || exact_search(&items, asking, k, Precision::Int8, None, threads, &()).unwrap());
     let clusters = timed("cluster", || Clusters::build(&mut items, num_lists, 1, threads, &()).unwrap());
     println!(
-        "{} lists, longest {}, expected {:.0}, mean {:.0}",
+        "{} lists, longest {}, expected {:.0}, mean {:.0}, {} codes",
         clusters.num_lists(),
         clusters.longest_list(),
         clusters.expected_list(),
-        items.num_distinct() as f64 / clusters.num_lists() as f64
+        items.num_distinct() as f64 / clusters.num_lists() as f64,
+        if clusters.is_rotated() { "rotated" } else { "plain" }
     );
     for nprobe in args[7..].iter().map(|p| p.parse::<usize>().expect("a number")) {
         let all = Queries::Items { rows: None, include_self: false };

@@ -72,6 +72,8 @@ pub(crate) struct Space {
     pub full: Quantizer,
     /// Covers all but the most extreme numbers, with a finer step: for searches that rescore.
     pub robust: Quantizer,
+    /// Both are exact: the items are whole numbers within 256 values.
+    pub whole: bool,
 }
 
 /// Rows that the mean and the quantiles are taken from.
@@ -81,7 +83,8 @@ impl Space {
     pub fn new(metric: Metric, dim: usize, vectors: &Store, norms2: &[f64]) -> Space {
         let unit = metric == Metric::Cosine;
         let flat = |v: f32| Quantizer { center: vec![v; dim], step: 1.0 };
-        let mut space = Space { metric, dim, scale: 1.0, mean: vec![0.0; dim], full: flat(0.0), robust: flat(0.0) };
+        let (full, robust) = (flat(0.0), flat(0.0));
+        let mut space = Space { metric, dim, scale: 1.0, mean: vec![0.0; dim], full, robust, whole: false };
         if vectors.is_empty() {
             return space;
         }
@@ -112,14 +115,15 @@ impl Space {
         }
         let mean: Vec<f32> = sum.iter().map(|s| (s / count as f64) as f32).collect();
         let scale = space.scale as f64;
-        let full = if whole && range.half() / scale <= 127.5 {
+        let whole = whole && range.half() / scale <= 127.5;
+        let full = if whole {
             let middle = |(&low, &high): (&f32, &f32)| ((low as f64 + high as f64) / scale / 2.0).ceil() * scale;
             let center = range.low.iter().zip(&range.high).map(|ends| middle(ends) as f32);
             Quantizer { center: center.collect(), step: space.scale }
         } else {
             Quantizer::over(&range)
         };
-        let robust = if full.step == space.scale && whole {
+        let robust = if whole {
             full.clone()
         } else {
             let mut spread = Vec::new();
@@ -135,7 +139,7 @@ impl Space {
         if metric != Metric::Dot {
             space.mean = mean;
         }
-        (space.full, space.robust) = (full, robust);
+        (space.full, space.robust, space.whole) = (full, robust, whole);
         space
     }
 

@@ -371,6 +371,11 @@ impl Clusters {
         self.handle.get()?.drop_codes();
         Ok(())
     }
+    /// Rows are rotated before they are coded.
+    #[napi(getter)]
+    pub fn is_rotated(&self) -> Result<bool> {
+        Ok(self.handle.get()?.is_rotated())
+    }
     #[napi(getter)]
     pub fn longest_list(&self) -> Result<u32> {
         Ok(self.handle.get()?.longest_list() as u32)

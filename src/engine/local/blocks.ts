@@ -161,6 +161,7 @@ class BlockRun {
         numLists: before.effort.numLists,
         lists: numLists,
         builtNow: true,
+        codes: index.clusters!.isRotated ? ('rotated' as const) : ('plain' as const),
         effort,
         reason,
         memory: plan.memory,

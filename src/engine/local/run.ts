@@ -80,12 +80,21 @@ export async function runLocally(
     await clock.time('cluster', () =>
       index.cluster(lists, seed, threads, { signal, onProgress: progressOf('cluster') }),
     )
-    const { numLists } = index.clusters!
+    const { numLists, isRotated } = index.clusters!
+    const codes = isRotated ? 'rotated' : 'plain'
     const before = { ...plan, effort: { ...plan.effort!, numLists } }
     const settled = await settle({ index, plan: before, ask, clock, call }, params.plan?.effort)
     ;({ recall, graph, steps: tuning } = settled)
     const { effort, reason } = settled
-    plan = planJoin(shape, params, plan.level, { numLists, lists, builtNow, effort, reason, memory: join.memory })
+    plan = planJoin(shape, params, plan.level, {
+      numLists,
+      lists,
+      builtNow,
+      codes,
+      effort,
+      reason,
+      memory: join.memory,
+    })
   }
   try {
     const written = await joinAndWrite(join, plan, graph, ask, sink, clock, call)

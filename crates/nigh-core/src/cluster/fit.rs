@@ -16,7 +16,7 @@ pub(super) struct Codes {
 
 /// Rows of the sample, those among them that ask, and their neighbors.
 const ROWS: usize = 4096;
-const ASKING: usize = 256;
+const ASKING: usize = 128;
 const NEIGHBORS: usize = 10;
 /// Asking rows that a thread takes at once.
 const BLOCK: usize = 32;
@@ -32,7 +32,9 @@ const COVERED: [f64; 3] = [0.9998, 0.999, 0.99];
 impl Codes {
     pub fn fit(items: &Items) -> Codes {
         let plain = Codes { rotation: None, quantizer: items.space.robust.clone() };
-        if items.num_distinct() < FEW {
+        // Whole numbers within a byte lose nothing.
+        let lossless = items.space.whole && items.metric != Metric::Dot;
+        if lossless || items.num_distinct() < FEW {
             return plain;
         }
         let sample = Sample::of(items);

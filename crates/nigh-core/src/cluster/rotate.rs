@@ -134,6 +134,24 @@ mod tests {
         }
     }
 
+    #[test]
+    #[ignore = "a measurement"]
+    fn rotation_speed() {
+        for dim in [48, 100, 128, 768] {
+            let (rotation, mut x) = (Rotation::new(dim), row(dim, 5));
+            let (space, mut out) = (vec![0f32; dim], vec![0i8; dim]);
+            let start = std::time::Instant::now();
+            (0..100_000).for_each(|_| rotation.apply(std::hint::black_box(&mut x)));
+            let rotating = start.elapsed().as_secs_f64() * 10.0;
+            let start = std::time::Instant::now();
+            (0..100_000).for_each(|_| {
+                crate::space::encode(std::hint::black_box(&x), &space, 1.0, &mut out);
+            });
+            let coding = start.elapsed().as_secs_f64() * 10.0;
+            println!("{dim} dimensions: {rotating:.3} us a row, and {coding:.3} us to code it");
+        }
+    }
+
     /// One pair after the other.
     fn slow(row: &[f32], rotation: &Rotation) -> Vec<f32> {
         let mut row = row.to_vec();
