@@ -81,6 +81,7 @@ const TRAINING_ROWS = 48
 const READ_SPEED = 0.7
 const WRITE_SPEED = 0.3
 export const SAMPLE_ROWS = 1000
+const LEAST_SAMPLE_ROWS = 250
 
 const padded = (dim: number, precision: Precision) => Math.ceil(dim / PAD_DIMS[precision]) * PAD_DIMS[precision]
 
@@ -165,6 +166,16 @@ export function tuneSeconds(shape: JoinShape, effort: Effort, k: number, level: 
   const sample = { ...shape, queries: Math.min(SAMPLE_ROWS, shape.queries) }
   const truth = exactSeconds(sample, k, exactPrecision(sample, k, level), level)
   return 2 * truth + 4 * clusterSearchSeconds(sample, effort, level)
+}
+
+/** How many queries to measure an effort on that is known already: the exact search of them takes as long as the join. */
+export function validationRows(shape: JoinShape, effort: Effort, k: number, level: CpuLevel): number {
+  const one = { ...shape, queries: 1 }
+  const exact = exactSeconds(one, k, exactPrecision(one, k, level), level)
+  return Math.max(
+    LEAST_SAMPLE_ROWS,
+    Math.min(SAMPLE_ROWS, Math.round(clusterSearchSeconds(shape, effort, level) / exact)),
+  )
 }
 
 export const readSeconds = (sizeBytes: number): number => sizeBytes / (READ_SPEED * 1e9)

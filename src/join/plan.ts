@@ -72,7 +72,7 @@ export interface Ready {
   codes?: 'plain' | 'rotated' | undefined
   /** The effort that a tuner settled on. */
   effort?: Effort | undefined
-  /** It was settled before this join, for any batch of few queries: no time goes into it. */
+  /** It was settled before this join: a few queries take it as it is, more of them measure it. */
   usual?: boolean | undefined
   /** Why: of the effort, or of going exact after all without one. */
   reason?: string | undefined
@@ -90,9 +90,10 @@ export function planJoin(shape: JoinShape, params: JoinParams, level: CpuLevel, 
   const exact = exactSeconds(shape, k, precision, level)
   const cluster = {
     build: ready.numLists === undefined || ready.builtNow ? clusterSeconds(shape, numLists, level) : 0,
-    tune: ready.usual ? 0 : tuneSeconds(shape, effort, k, level),
+    tune: tuneSeconds(shape, effort, k, level),
     search: searchSeconds(shape, effort, params, level),
   }
+  if (ready.usual) cluster.tune = shape.queries < SAMPLE_ROWS ? 0 : cluster.search
   const lists = cluster.build + cluster.tune + cluster.search
   const { method, reason } = choose(params, exact, lists, ready)
 

@@ -66,17 +66,13 @@ export async function tune(
   measure: Measure,
   samples: Samples = new Samples(task.shape.queries, task.seed, SAMPLE_ROWS),
 ): Promise<Tuned> {
-  const { shape, k, recall: target, numLists, level } = task
+  const { k, recall: target, numLists } = task
+  const { isAffordable, tooDear } = affordable(task)
   const steps: TuneStep[] = []
-  const exact = exactSeconds(shape, k, exactPrecision(shape, k, level), level)
-  const { limit = Number.POSITIVE_INFINITY } = task
-  const affordable = (effort: Effort) => clusterSearchSeconds(shape, effort, level) < Math.min(exact, limit)
   let effort: Effort = { numLists, nprobe: 1, rescore: baseRescore(k) }
   const giveUp = (reason: string): Tuned => {
     return { effort: undefined, recall: undefined, steps, reason, rescore: effort.rescore }
   }
-  const tooDear =
-    limit < exact ? 'neighbors of neighbors are cheaper' : 'an exact search is cheaper than the lists it would take'
 
   const { chosen } = samples
   const score = async (effort: Effort) => {
@@ -116,13 +112,25 @@ export async function tune(
       effort = wider
       value += gained
     }
-    if (!affordable(effort)) return giveUp(tooDear)
+    if (!isAffordable(effort)) return giveUp(tooDear)
   }
   if (!rescoreChosen && effort.nprobe < numLists) await chooseRescore()
   effort = await shrink(effort, target, score)
+  const validated = await validate(task, effort, measure, samples)
+  return { ...validated, steps: [...steps, ...validated.steps] }
+}
 
+/** Measures an effort on samples of their own, and raises it until the recall is met. */
+export async function validate(task: TuneTask, first: Effort, measure: Measure, samples: Samples): Promise<Tuned> {
+  const { shape, recall: target, numLists } = task
+  const { isAffordable, tooDear } = affordable(task)
+  const steps: TuneStep[] = []
+  let effort = first
   for (let round = 0; ; round++) {
-    if (!affordable(effort)) return giveUp(tooDear)
+    const giveUp = (reason: string): Tuned => {
+      return { effort: undefined, recall: undefined, steps, reason, rescore: effort.rescore }
+    }
+    if (!isAffordable(effort)) return giveUp(tooDear)
     const sample = samples.fresh()
     if (!sample) return giveUp('no rows are left to validate on')
     const recalls = await measure(sample, effort)
@@ -131,6 +139,17 @@ export async function tune(
     if (recall.estimate >= target) return { effort, recall, steps, reason: VALIDATED, rescore: effort.rescore }
     if (effort.nprobe === numLists) return giveUp('the lists cannot reach the recall')
     effort = { ...effort, nprobe: Math.min(numLists, Math.ceil(effort.nprobe * (RAISES[round] ?? RAISES.at(-1)!))) }
+  }
+}
+
+/** Which efforts are worth it, beside the other ways there are. */
+function affordable({ shape, k, level, limit = Number.POSITIVE_INFINITY }: TuneTask) {
+  const exact = exactSeconds(shape, k, exactPrecision(shape, k, level), level)
+  const most = Math.min(exact, limit)
+  return {
+    isAffordable: (effort: Effort) => clusterSearchSeconds(shape, effort, level) < most,
+    tooDear:
+      limit < exact ? 'neighbors of neighbors are cheaper' : 'an exact search is cheaper than the lists it would take',
   }
 }
 

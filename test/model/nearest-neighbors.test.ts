@@ -108,5 +108,7 @@ test('few queries search lists by an effort that items told, alone as together',
     expect(readRows(alone.ipc!)[0]!.neighbors).toEqual(together[row])
   }
   const sample = { vectors: many.vectors.subarray(0, 1000 * 16), dim: 16 }
-  expect((await model.join(sample)).report.recall).not.toHaveProperty('of')
+  const larger = (await model.join(sample)).report
+  expect(larger.recall).not.toHaveProperty('of')
+  expect(larger.tuning.map(({ sample }) => sample)).toEqual(['validate'])
 })

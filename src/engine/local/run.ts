@@ -20,7 +20,7 @@ export interface LocalJoin {
   queries: NativeTable | undefined
   params: JoinParams
   memory: MemoryPlan
-  /** For few queries; settled before. */
+  /** Settled before, on items in place of queries. */
   usual?: UsualEffort | undefined
 }
 
@@ -56,7 +56,7 @@ export async function runLocally(
   const { signal } = call
   const progressOf = (stage: 'cluster') => (progress: { done: number; total: number }) =>
     call.onProgress?.({ stage, ...progress })
-  const usual = queries && queries.numRows < SAMPLE_ROWS && !params.plan ? join.usual : undefined
+  const usual = queries && !params.plan ? join.usual : undefined
   let plan = planLocally({ ...join, usual })
   index.items.limitSpareBytes(join.memory.spareBytes)
   const { shape } = plan
@@ -71,7 +71,7 @@ export async function runLocally(
   let recall = CERTAIN
   let tuning: TuneStep[] = []
   let graph: LocalGraph | undefined
-  if (plan.method === 'cluster' && usual) {
+  if (plan.method === 'cluster' && usual && shape.queries < SAMPLE_ROWS) {
     ;({ recall, steps: tuning } = usual)
   } else if (plan.method === 'cluster') {
     const { threads, seed } = params
@@ -83,7 +83,7 @@ export async function runLocally(
     const { numLists, isRotated } = index.clusters!
     const codes = isRotated ? 'rotated' : 'plain'
     const before = { ...plan, effort: { ...plan.effort!, numLists } }
-    const settled = await settle({ index, plan: before, ask, clock, call }, params.plan?.effort)
+    const settled = await settle({ index, plan: before, ask, clock, call, usual: usual?.effort }, params.plan?.effort)
     ;({ recall, graph, steps: tuning } = settled)
     const { effort, reason } = settled
     plan = planJoin(shape, params, plan.level, {

@@ -1,10 +1,17 @@
 import type { ItemIndex } from '../../indexes/item-index.ts'
-import { type Around, type Effort, graphWidth, refineGuessSeconds, SAMPLE_ROWS } from '../../join/cost.ts'
+import {
+  type Around,
+  type Effort,
+  graphWidth,
+  refineGuessSeconds,
+  SAMPLE_ROWS,
+  validationRows,
+} from '../../join/cost.ts'
 import { isRefinable, type Plan } from '../../join/plan.ts'
 import { refine } from '../../join/refine.ts'
 import { Samples } from '../../join/sample.ts'
 import { CERTAIN, estimateRecall, type RecallEstimate } from '../../join/statistics.ts'
-import { type Measure, type TuneStep, tune } from '../../join/tuner.ts'
+import { type Measure, type TuneStep, tune, validate } from '../../join/tuner.ts'
 import { type Ask, search } from '../../search/search.ts'
 import type { EngineCall, StageClock } from '../engine.ts'
 import { LocalGraph } from './graph.ts'
@@ -27,6 +34,8 @@ export interface Tuning {
   ask: Ask
   clock: StageClock
   call: EngineCall
+  /** An effort to try before others. */
+  usual?: Effort | undefined
 }
 
 /** Settles how to join: by the tuner's rule, or as a saved plan says. */
@@ -47,6 +56,12 @@ async function choose(tuning: Tuning, truths: Truths): Promise<Settled> {
   const numLists = plan.effort!.numLists
   const task = { shape, k: ask.k, recall, numLists, seed, level }
   const measure = measureWith(tuning, truths)
+  if (tuning.usual) {
+    const rows = validationRows(shape, tuning.usual, ask.k, level)
+    const others = new Samples(shape.queries, seed, rows)
+    const known = await clock.time('tune', () => validate(task, tuning.usual!, measure, others))
+    if (known.effort) return { ...known, graph: undefined, recall: known.recall! }
+  }
   const width = isRefinable(plan) ? graphWidth(ask.k, recall) : undefined
   const limit = width === undefined ? undefined : refineGuessSeconds(shape, numLists, width, level)
   const tuned = await clock.time('tune', () => tune({ ...task, limit }, measure, samples))
