@@ -2,7 +2,7 @@
 
 use crate::control::{Control, Error, Result, check};
 use crate::distinct::Distinct;
-use crate::exact::CodedRows;
+use crate::exact::{CodedRows, FEW_QUERIES};
 use crate::metric::{Metric, squared_norm};
 use crate::parallel::with_threads;
 use crate::reorder::reorder;
@@ -182,11 +182,16 @@ impl Items {
         }
     }
 
-    /// Whether an exact search of so many queries is a matter of microseconds: few pairs, and codes that are there already.
+    /// Whether an exact search of so many queries is a matter of microseconds: few pairs, and codes that are there already. Few
+    /// queries are compared directly, in f64: they need no codes, and take longer for each pair.
     pub fn is_short_search(&self, num_queries: usize) -> bool {
-        let kept = self.codes.lock().unwrap_or_else(PoisonError::into_inner).is_some();
-        let pairs = num_queries.saturating_mul(self.num_distinct());
-        kept && !self.is_spilled() && pairs.saturating_mul(self.dim) <= SHORT_SEARCH
+        let work = num_queries.saturating_mul(self.num_distinct()).saturating_mul(self.dim);
+        let kept = || self.codes.lock().unwrap_or_else(PoisonError::into_inner).is_some();
+        !self.is_spilled()
+            && match num_queries <= FEW_QUERIES {
+                true => work <= SHORT_SEARCH / 8,
+                false => work <= SHORT_SEARCH && kept(),
+            }
     }
 
     /// Vectors are in a spill file.

@@ -7,7 +7,7 @@ use crate::metric::distance;
 use rayon::prelude::*;
 
 /// Queries compared with a row while it is in cache. A scan's preparations cost about as much as so many.
-pub(super) const FEW_QUERIES: usize = 16;
+pub(crate) const FEW_QUERIES: usize = 16;
 
 /// Rows of a piece of work.
 const PIECE: usize = 16_384;

@@ -16,6 +16,7 @@ use crate::neighbors::Neighbors;
 use crate::parallel::with_threads;
 use crate::queries::{Askers, Output, Queries};
 use crate::rescore::Rescorer;
+pub(crate) use direct::FEW_QUERIES;
 pub(crate) use pack::CodedRows;
 use rayon::prelude::*;
 use rows::Rows;
