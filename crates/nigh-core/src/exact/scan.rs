@@ -280,6 +280,8 @@ struct CodedQueries {
     asking: Vec<Asking>,
 }
 
+const TINY_STEP: f32 = 1e-12;
+
 /// Codes a query; None where it cannot be (out of all proportion to the items).
 fn bound_of_codes(rows: &Rows, y: &[f32], asking: &Asking, codes: &mut [i8], coded: &CodedRows) -> Option<Bound> {
     if !asking.prepared.is_finite() {
@@ -294,7 +296,9 @@ fn bound_of_codes(rows: &Rows, y: &[f32], asking: &Asking, codes: &mut [i8], cod
     // A query of inner products is not centred and has a step of its own.
     let largest = y.iter().fold(0f32, |m, x| m.max(x.abs()));
     let own = if largest > 0.0 { largest / 127.0 } else { 1.0 };
-    let lost = encode(y, &vec![0.0; y.len()], own, codes) as f64;
+    let measured = encode(y, &vec![0.0; y.len()], own, codes) as f64;
+    // Squares of what a tiny query loses vanish in f32: then it is half a step of each dimension.
+    let lost = if own < TINY_STEP { 0.51 * own as f64 * (y.len() as f64).sqrt() } else { measured };
     let coded_norm = norm2(codes).sqrt() * own as f64;
     let offset = dot(y, &quantizer.center);
     let (own, centered) = (own as f64, coded.norm);

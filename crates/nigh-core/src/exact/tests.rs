@@ -265,3 +265,8 @@ fn codes_serve_the_next_search_while_they_are_true() {
     assert_eq!(ask(&items), first);
     assert_eq!(ask(&items), first);
 }
+
+#[test]
+fn inner_products_of_wide_scales() {
+    check_all(4, 203, 3, 9, Metric::Dot, 6590042579352043582, 1);
+}
