@@ -1,29 +1,16 @@
 //! A self join by clusters: `join_speed FILE.f32 DIM METRIC NUM_LISTS RESCORE THREADS NPROBE...`, FILE being raw little-endian rows.
 
+mod common;
+
+use common::{read, timed};
 use nigh_core::{Clusters, Items, Metric, Precision, Queries, exact_search, recall};
-use std::time::Instant;
-
-fn cpu_seconds() -> f64 {
-    let stat = std::fs::read_to_string("/proc/self/stat").expect("Linux");
-    let fields: Vec<&str> = stat[stat.rfind(')').expect("a name") + 2..].split(' ').collect();
-    (fields[11].parse::<f64>().unwrap() + fields[12].parse::<f64>().unwrap()) / 100.0
-}
-
-fn timed<T>(what: &str, work: impl FnOnce() -> T) -> T {
-    let (start, cpu) = (Instant::now(), cpu_seconds());
-    let out = work();
-    println!("{what}: {:.2} CPU s, {:.2} s", cpu_seconds() - cpu, start.elapsed().as_secs_f64());
-    out
-}
 
 fn main() {
     let args: Vec<String> = std::env::args().collect();
     let number = |i: usize| args[i].parse::<usize>().expect("a number");
     let (dim, metric) = (number(2), Metric::parse(&args[3]).expect("a metric"));
     let (num_lists, rescore, threads, k) = (number(4), number(5), number(6), 10);
-    let bytes = std::fs::read(&args[1]).expect("the file");
-    let vectors: Vec<f32> = bytes.chunks_exact(4).map(|b| f32::from_le_bytes(b.try_into().unwrap())).collect();
-    drop(bytes);
+    let vectors = read(&args[1]);
     let n = vectors.len() / dim;
     let mut items = timed("prepare", || Items::new(vectors, dim, metric, threads, &()).unwrap());
     println!("{n} x {dim}, {} distinct", items.num_distinct());

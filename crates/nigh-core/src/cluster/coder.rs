@@ -106,6 +106,13 @@ impl Coder {
     }
 }
 
+/// Takes the offset of codes back.
+pub(crate) fn signed(codes: &[u8], out: &mut [i8]) {
+    for (out, &c) in out.iter_mut().zip(codes) {
+        *out = (c ^ 0x80) as i8;
+    }
+}
+
 pub(super) fn offset(codes: &[i8], out: &mut [u8]) {
     for (out, &c) in out.iter_mut().zip(codes) {
         *out = c as u8 ^ 0x80;

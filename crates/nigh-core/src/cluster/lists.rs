@@ -1,6 +1,6 @@
 //! Codes in panels, and scans of them by many queries at once.
 
-use super::coder::Coder;
+use super::coder::{Coder, signed};
 use crate::control::{Control, Result, check};
 use crate::items::Items;
 use crate::kernel::panel::{bias_i8, num_panels, pack_i8};
@@ -95,7 +95,7 @@ impl Lists {
             };
             let mut code = vec![0i8; dim];
             rows(first, count, &mut |i, offset| {
-                code.iter_mut().zip(offset).for_each(|(c, &o)| *c = (o ^ 0x80) as i8);
+                signed(offset, &mut code);
                 pack_i8(&mut data[i / PANEL * PANEL * dim..][..PANEL * dim], i % PANEL, &code);
                 bias[i] = bias_i8(&code, l2);
             });

@@ -15,7 +15,7 @@ mod search;
 use crate::control::{Control, Error, Result, check};
 use crate::items::Items;
 use crate::parallel::with_threads;
-pub(crate) use coder::Coder;
+pub(crate) use coder::{Coder, signed};
 use lists::Lists;
 use rayon::prelude::*;
 use router::Router;

@@ -4,6 +4,7 @@
 use super::insert::{InsertNew, insert_new_of};
 use super::reverse::Reverse;
 use super::{Graph, RowCodes};
+use crate::cluster::signed;
 use crate::control::{Control, Error, Result, check};
 use crate::items::Items;
 use crate::kernel::panel::{bias_i8, pack_i8};
@@ -68,10 +69,10 @@ impl Graph {
         let coder = &self.coder;
         codes.par_chunks_mut(4096 * dim).zip(bias.par_chunks_mut(4096)).enumerate().for_each(|(b, (codes, bias))| {
             coder.code_items(items, b * 4096, codes);
-            let mut signed = vec![0i8; dim];
+            let mut row = vec![0i8; dim];
             for (code, bias) in codes.chunks_exact(dim).zip(bias) {
-                signed.iter_mut().zip(code).for_each(|(s, &c)| *s = (c ^ 0x80) as i8);
-                *bias = bias_i8(&signed, true);
+                signed(code, &mut row);
+                *bias = bias_i8(&row, true);
             }
         });
         // A zero vector under cosine is nobody's neighbor by its code.
@@ -237,7 +238,7 @@ impl<'a> Tile<'a> {
         self.pointers.clear();
         for (i, &row) in members.iter().enumerate() {
             let code = &self.codes.codes[row as usize * dim..][..dim];
-            self.signed.iter_mut().zip(code).for_each(|(s, &c)| *s = (c ^ 0x80) as i8);
+            signed(code, &mut self.signed);
             pack_i8(&mut self.panel, i, &self.signed);
             self.bias[i] = self.codes.bias[row as usize];
             self.rows[i] = row;

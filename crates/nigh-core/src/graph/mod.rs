@@ -19,6 +19,7 @@ use crate::items::Items;
 use crate::kernel::topk::{EMPTY, unpack};
 use crate::memory::Aligned;
 use crate::metric::Metric;
+use rayon::prelude::*;
 use std::sync::Arc;
 
 pub use local_join::Around;
@@ -42,6 +43,9 @@ struct RowCodes {
     codes: Aligned<u8>,
     bias: Vec<i32>,
 }
+
+/// Rows whose edges a thread walks at a time.
+const EDGE_ROWS: usize = 8192;
 
 /// Widest graph: what stays in sorted registers.
 pub const MAX_WIDTH: usize = 64;
@@ -85,6 +89,18 @@ impl Graph {
     fn row(&self, position: usize) -> impl Iterator<Item = (i32, u32)> + Clone + '_ {
         let row = self.state[position * self.width..][..self.width].iter();
         row.take_while(|&&b| b != EMPTY).map(|&b| unpack(b))
+    }
+
+    /// Every edge (to, from) of the first `depth` candidates, itself apart, in blocks for threads to share.
+    fn edges(&self, depth: usize) -> impl IndexedParallelIterator<Item = impl Iterator<Item = (u32, u32)>> {
+        let width = self.width;
+        self.state.par_chunks(EDGE_ROWS * width).enumerate().map(move |(b, rows)| {
+            rows.chunks_exact(width).enumerate().flat_map(move |(i, row)| {
+                let from = (b * EDGE_ROWS + i) as u32;
+                let taken = row[..depth.min(width)].iter().take_while(|&&place| place != EMPTY);
+                taken.map(move |&place| (unpack(place).1, from)).filter(|(to, from)| to != from)
+            })
+        })
     }
 
     fn check(&self, items: &Items) -> Result<()> {

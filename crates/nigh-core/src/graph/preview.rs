@@ -5,7 +5,6 @@ use super::local_join::Around;
 use super::reverse::drawing_order;
 use crate::control::{Control, Result, check};
 use crate::items::Items;
-use crate::kernel::topk::{EMPTY, unpack};
 use crate::neighbors::Neighbors;
 use crate::parallel::with_threads;
 use crate::queries::{Askers, Output, Queries};
@@ -84,25 +83,9 @@ impl Graph {
     fn naming(&self, positions: &[u32], depth: usize, seed: u64) -> HashMap<u32, Vec<u32>> {
         let mut wanted = vec![0u64; self.num_positions.div_ceil(64)];
         positions.iter().for_each(|&p| wanted[p as usize / 64] |= 1 << (p % 64));
-        const BLOCK: usize = 8192;
-        let edges: Vec<(u32, u32)> = self
-            .state
-            .par_chunks(BLOCK * self.width)
-            .enumerate()
-            .flat_map_iter(|(b, rows)| {
-                let mut edges = Vec::new();
-                for (i, row) in rows.chunks_exact(self.width).enumerate() {
-                    let from = (b * BLOCK + i) as u32;
-                    for &place in row[..depth.min(self.width)].iter().take_while(|&&place| place != EMPTY) {
-                        let to = unpack(place).1;
-                        if wanted[to as usize / 64] >> (to % 64) & 1 == 1 && to != from {
-                            edges.push((to, from));
-                        }
-                    }
-                }
-                edges
-            })
-            .collect();
+        let is_wanted = |to: u32| wanted[to as usize / 64] >> (to % 64) & 1 == 1;
+        let edges: Vec<(u32, u32)> =
+            self.edges(depth).flat_map_iter(|edges| edges.filter(|&(to, _)| is_wanted(to))).collect();
         let mut naming: HashMap<u32, Vec<u32>> = HashMap::new();
         edges.into_iter().for_each(|(to, from)| naming.entry(to).or_default().push(from));
         naming.values_mut().for_each(|rows| drawing_order(rows, seed));

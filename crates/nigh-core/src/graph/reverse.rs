@@ -1,7 +1,6 @@
 //! Who names a row as a candidate: reverse edges, without which rows that few others find stay badly connected.
 
 use super::Graph;
-use crate::kernel::topk::{EMPTY, unpack};
 use crate::parallel::SharedMut;
 use rayon::prelude::*;
 use std::ops::Range;
@@ -14,7 +13,7 @@ pub(super) struct Reverse {
     rows: Vec<u32>,
 }
 
-/// Rows of the graph that are looked through together.
+/// Rows that are put in order together.
 const BLOCK: usize = 8192;
 
 impl Reverse {
@@ -56,21 +55,9 @@ impl Reverse {
 
 /// Calls `each(place in the range, row)` for every edge of the graph that ends in the range.
 fn each_edge(graph: &Graph, range: &Range<usize>, depth: usize, each: impl Fn(usize, u32) + Sync) {
-    let width = graph.width;
     let (start, len) = (range.start as u32, range.len() as u32);
-    graph.state.par_chunks(BLOCK * width).enumerate().for_each(|(b, rows)| {
-        for (i, row) in rows.chunks_exact(width).enumerate() {
-            let from = (b * BLOCK + i) as u32;
-            for &place in &row[..depth.min(width)] {
-                if place == EMPTY {
-                    break;
-                }
-                let to = unpack(place).1;
-                if to.wrapping_sub(start) < len && to != from {
-                    each((to - start) as usize, from);
-                }
-            }
-        }
+    graph.edges(depth).for_each(|edges| {
+        edges.filter(|(to, _)| to.wrapping_sub(start) < len).for_each(|(to, from)| each((to - start) as usize, from));
     });
 }
 
