@@ -1,7 +1,7 @@
 // A join whose items do not fit into memory: they come in blocks, each indexed in turn, and all queries meet each block. The
 // best neighbors so far of each query wait in a temporary file between two blocks.
 import { ItemIndex } from '../../indexes/item-index.ts'
-import { exactPrecision } from '../../join/cost.ts'
+import { exactPrecision, SAMPLE_ROWS } from '../../join/cost.ts'
 import type { MemoryPlan } from '../../join/memory.ts'
 import type { JoinParams } from '../../join/options.ts'
 import { type Plan, planJoin } from '../../join/plan.ts'
@@ -20,8 +20,8 @@ import {
 } from '../../native.ts'
 import { type Ask, type Method, search } from '../../search/search.ts'
 import type { EngineCall, StageClock } from '../engine.ts'
+import { planLists } from './lists.ts'
 import type { LocalOutcome } from './run.ts'
-import { settle } from './tune.ts'
 
 /** Tables whose vectors are in temporary files. */
 export interface BlockJoin {
@@ -32,8 +32,6 @@ export interface BlockJoin {
   memory: MemoryPlan
 }
 
-/** Rows whose merged neighbors are compared with the exact ones. */
-const SAMPLE_ROWS = 1000
 /** A sample that misses the recall: the part of what may be missed that the next try may miss. */
 const STRICTER = 0.5
 const TRIES = 3
@@ -144,29 +142,13 @@ class BlockRun {
 
   /** How a block is searched: exactly, or by lists whose effort was tuned on it. */
   async #prepare(index: ItemIndex): Promise<Method> {
-    const { threads, seed } = this.#join.params
     const { numRows, numDistinct } = index.items
     let plan = this.#planOf(numRows, numDistinct)
     if (plan.method === 'cluster') {
-      const { numLists } = plan.effort!
-      const onProgress = (progress: { done: number; total: number }) =>
-        this.#call.onProgress?.({ stage: 'cluster', ...progress })
-      const options = { signal: this.#call.signal, onProgress }
-      await this.#clock.time('cluster', () => index.cluster(numLists, seed, threads, options))
-      const before = { ...plan, effort: { ...plan.effort!, numLists: index.clusters!.numLists } }
-      const tuning = { index, plan: before, ask: this.#ask, clock: this.#clock, call: this.#call }
-      const { effort, reason, steps } = await settle(tuning, undefined)
-      this.#tuning.push(...steps)
-      const ready = {
-        numLists: before.effort.numLists,
-        lists: numLists,
-        builtNow: true,
-        codes: index.clusters!.isRotated ? ('rotated' as const) : ('plain' as const),
-        effort,
-        reason,
-        memory: plan.memory,
-      }
-      plan = planJoin(plan.shape, this.#join.params, plan.level, ready)
+      const tuning = { index, plan, ask: this.#ask, clock: this.#clock, call: this.#call }
+      const listed = await planLists(tuning, this.#join.params)
+      this.#tuning.push(...listed.steps)
+      plan = listed.plan
     }
     // The report tells of the first block that has lists.
     if (this.#plan?.method !== 'cluster') this.#plan = plan

@@ -10,7 +10,7 @@ import { callNow, type NativeTable, type NativeWritten } from '../../native.ts'
 import { type Ask, type Method, search } from '../../search/search.ts'
 import type { EngineCall, StageClock } from '../engine.ts'
 import type { LocalGraph } from './graph.ts'
-import { settle } from './tune.ts'
+import { planLists } from './lists.ts'
 import type { UsualEffort } from './usual.ts'
 
 /** A join whose tables are in native memory. */
@@ -53,9 +53,6 @@ export async function runLocally(
   call: EngineCall,
 ): Promise<LocalOutcome> {
   const { index, queries, params } = join
-  const { signal } = call
-  const progressOf = (stage: 'cluster') => (progress: { done: number; total: number }) =>
-    call.onProgress?.({ stage, ...progress })
   const usual = queries && !params.plan ? join.usual : undefined
   let plan = planLocally({ ...join, usual })
   index.items.limitSpareBytes(join.memory.spareBytes)
@@ -74,27 +71,8 @@ export async function runLocally(
   if (plan.method === 'cluster' && usual && shape.queries < SAMPLE_ROWS) {
     ;({ recall, steps: tuning } = usual)
   } else if (plan.method === 'cluster') {
-    const { threads, seed } = params
-    const lists = params.plan?.lists ?? plan.effort!.numLists
-    const builtNow = index.clusters === undefined
-    await clock.time('cluster', () =>
-      index.cluster(lists, seed, threads, { signal, onProgress: progressOf('cluster') }),
-    )
-    const { numLists, isRotated } = index.clusters!
-    const codes = isRotated ? 'rotated' : 'plain'
-    const before = { ...plan, effort: { ...plan.effort!, numLists } }
-    const settled = await settle({ index, plan: before, ask, clock, call, usual: usual?.effort }, params.plan?.effort)
-    ;({ recall, graph, steps: tuning } = settled)
-    const { effort, reason } = settled
-    plan = planJoin(shape, params, plan.level, {
-      numLists,
-      lists,
-      builtNow,
-      codes,
-      effort,
-      reason,
-      memory: join.memory,
-    })
+    const lists = { index, plan, ask, clock, call, usual: usual?.effort }
+    ;({ plan, recall, graph, steps: tuning } = await planLists(lists, params))
   }
   try {
     const written = await joinAndWrite(join, plan, graph, ask, sink, clock, call)
