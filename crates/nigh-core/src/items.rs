@@ -2,7 +2,7 @@
 
 use crate::control::{Control, Error, Result, check};
 use crate::distinct::Distinct;
-use crate::exact::{CodedRows, FEW_QUERIES};
+use crate::exact::{CodedRows, FEW_QUERIES, GroupedCodes};
 use crate::metric::{Metric, squared_norm};
 use crate::parallel::with_threads;
 use crate::reorder::reorder;
@@ -31,6 +31,8 @@ pub struct Items {
     pub(crate) spare_bytes: usize,
     /// Codes that the last exact search made: within the bytes that the next one may take as well.
     codes: Mutex<Option<Arc<CodedRows>>>,
+    /// What the last exact search of many queries made, likewise.
+    grouped: Mutex<Option<Arc<GroupedCodes>>>,
     /// The zero vector's position under cosine (duplicates are collapsed, so there is one at most).
     zero_position: Option<usize>,
 }
@@ -81,6 +83,7 @@ impl Items {
                 position: None,
                 spare_bytes: usize::MAX,
                 codes: Mutex::new(None),
+                grouped: Mutex::new(None),
                 zero_position,
             })
         })
@@ -141,9 +144,19 @@ impl Items {
         codes
     }
 
+    /// What searches of many queries made of the items and kept.
+    pub(crate) fn grouped(&self) -> Option<Arc<GroupedCodes>> {
+        self.grouped.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(crate) fn keep_grouped(&self, grouped: Option<Arc<GroupedCodes>>) {
+        *self.grouped.lock().unwrap_or_else(PoisonError::into_inner) = grouped;
+    }
+
     /// Frees what exact searches left, for work that needs the memory.
     pub(crate) fn drop_codes(&self) {
         *self.codes.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        self.keep_grouped(None);
     }
 
     /// Moves the row at `order[p]` (a position) to position `p`.

@@ -18,7 +18,7 @@ const BLOCK: usize = 1024;
 
 /// Centroids as offset codes, `dim` bytes each.
 #[derive(Clone)]
-pub(super) struct Centroids {
+pub(crate) struct Centroids {
     pub dim: usize,
     pub codes: Vec<u8>,
 }
@@ -92,7 +92,7 @@ pub(super) fn train(
 }
 
 /// Lloyd's algorithm over few rows and few centroids.
-pub(super) fn small(codes: &[u8], dim: usize, k: usize, rng: &mut Rng) -> Centroids {
+pub(crate) fn small(codes: &[u8], dim: usize, k: usize, rng: &mut Rng) -> Centroids {
     let n = codes.len() / dim;
     let first = rng.sample(n, k);
     let mut centroids =
@@ -108,7 +108,7 @@ pub(super) fn small(codes: &[u8], dim: usize, k: usize, rng: &mut Rng) -> Centro
 }
 
 /// The nearest centroid of each row, by comparing with all.
-pub(super) fn nearest_of(codes: &[u8], centroids: &Centroids) -> Vec<u32> {
+pub(crate) fn nearest_of(codes: &[u8], centroids: &Centroids) -> Vec<u32> {
     let flat = super::lists::FlatCodes::new(centroids.rows(), centroids.dim);
     let mut home = vec![0u32; codes.len() / centroids.dim];
     home.par_chunks_mut(BLOCK).zip(codes.par_chunks(BLOCK * centroids.dim)).for_each(|(home, codes)| {

@@ -5,7 +5,7 @@
 mod balance;
 mod coder;
 mod fit;
-mod kmeans;
+pub(crate) mod kmeans;
 mod lists;
 pub(crate) mod rng;
 mod rotate;

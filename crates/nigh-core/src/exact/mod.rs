@@ -3,12 +3,15 @@
 
 mod bound;
 mod direct;
+mod grouped;
+mod groups;
 mod pack;
 mod reduce;
 mod reservoir;
 mod rows;
 mod scan;
 mod sieve;
+mod walk;
 
 use crate::control::{Control, Result, check};
 use crate::items::Items;
@@ -17,10 +20,12 @@ use crate::parallel::with_threads;
 use crate::queries::{Askers, Output, Queries};
 use crate::rescore::Rescorer;
 pub(crate) use direct::FEW_QUERIES;
+pub(crate) use grouped::GroupedCodes;
 pub(crate) use pack::CodedRows;
 use rayon::prelude::*;
 use rows::Rows;
 use scan::{Found, Scan};
+use std::sync::Arc;
 
 /// What the scan computes with. The answers are the same, bit for bit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -120,10 +125,17 @@ impl<'a> Job<'a> {
             if reduced < 8 || askers.len() < queries_per_dim * dim || n * (reduced * 5 + 8) > spare {
                 continue;
             }
-            if n * (reduced * 5 + dim + 16) > spare {
-                self.items.drop_codes();
-            }
-            let scan = Scan::new(Rows::reduced(self.items, reduced), precision, self.wanted());
+            let scan = match precision {
+                Precision::F32 => Scan::new(Rows::reduced(self.items, reduced), precision, self.wanted()),
+                Precision::Int8 => {
+                    let codes = self.items.grouped().unwrap_or_else(|| {
+                        let codes = Arc::new(GroupedCodes::new(self.items, reduced));
+                        self.items.keep_grouped(Some(codes.clone()));
+                        codes
+                    });
+                    Scan::grouped(self.items, codes, self.wanted())
+                }
+            };
             if self.cost(&scan, &probe, precision)? < 0.75 * (dim * self.items.num_distinct()) as f64 {
                 return Ok(scan);
             }
@@ -149,14 +161,14 @@ impl<'a> Job<'a> {
         let extra = candidate * found.num_candidates()
             + PASS * found.passed
             + read * (found.looked_up + n * found.num_given_up());
-        Ok((scan.dim() * n) as f64 + extra as f64 / probe.len() as f64)
+        Ok((scan.dim() * found.scanned + extra) as f64 / probe.len() as f64)
     }
 
     /// Answers `askers` block by block; returns those that the scan could not (too many candidates within its error).
     fn run(&self, scan: &Scan, askers: &[u32], threads: usize) -> Result<Vec<u32>> {
         let block = scan.block_len().min(askers.len().div_ceil(threads)).max(1);
         let parts = (threads / askers.len().max(1)).min(scan.all_panels().len() / LEAST_PART);
-        if parts > 1 && !scan.is_reduced() {
+        if parts > 1 && !scan.is_grouped() {
             let left: Result<Vec<Vec<u32>>> =
                 askers.par_chunks(1).map(|one| self.run_parts(scan, one, parts)).collect();
             return Ok(left?.concat());

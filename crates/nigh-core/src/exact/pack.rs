@@ -34,26 +34,32 @@ impl CodedRows {
         }
     }
 
-    pub(super) fn by_row(&self, rows: &Rows) -> WholeRows<'_> {
+    /// Codes and biases, one by one.
+    pub(super) fn one_by_one(&self) -> (&[i8], &[i32]) {
         match &self.codes {
-            Codes::Rows { codes, bias } => WholeRows { codes, bias, code_dim: rows.code_dim() },
+            Codes::Rows { codes, bias } => (codes, bias),
             Codes::Panels(_) => unreachable!("coded in panels"),
         }
+    }
+
+    pub(super) fn by_row(&self, rows: &Rows) -> WholeRows<'_> {
+        let (codes, bias) = self.one_by_one();
+        WholeRows { codes, bias, code_dim: rows.code_dim() }
     }
 }
 
 /// Codes of all rows but a zero vector under cosine, which has no direction.
 pub(super) fn code_panels(rows: &Rows) -> CodedRows {
     let mut panels = PanelsI8::new(num_panels(rows.items.num_distinct()), rows.dim());
-    let (lost, norm, prepared) = code_rows(rows, &mut panels.data, &mut panels.bias, pack_i8);
+    let (lost, norm, prepared) = code_rows(rows, None, &mut panels.data, &mut panels.bias, pack_i8);
     CodedRows { codes: Codes::Panels(panels), lost, norm, prepared }
 }
 
-/// As [`code_panels`], row by row.
-pub(super) fn code_one_by_one(rows: &Rows) -> CodedRows {
+/// As [`code_panels`], row by row, in the given order of positions.
+pub(super) fn code_one_by_one(rows: &Rows, order: Option<&[u32]>) -> CodedRows {
     let padded = num_panels(rows.items.num_distinct()) * PANEL;
     let (mut codes, mut bias) = (Aligned::zeroed(padded * rows.code_dim()), vec![i32::MIN; padded]);
-    let (lost, norm, prepared) = code_rows(rows, &mut codes, &mut bias, |rows, row, codes| {
+    let (lost, norm, prepared) = code_rows(rows, order, &mut codes, &mut bias, |rows, row, codes| {
         rows[row * codes.len()..][..codes.len()].copy_from_slice(codes);
     });
     CodedRows { codes: Codes::Rows { codes, bias }, lost, norm, prepared }
@@ -63,6 +69,7 @@ pub(super) fn code_one_by_one(rows: &Rows) -> CodedRows {
 /// a centred row and of one that is not.
 fn code_rows(
     rows: &Rows,
+    order: Option<&[u32]>,
     data: &mut [i8],
     bias: &mut [i32],
     place: impl Fn(&mut [i8], usize, &[i8]) + Sync,
@@ -79,10 +86,12 @@ fn code_rows(
             |(y, codes), (p, (data, bias))| {
                 let (mut most_lost, mut most, mut prepared) = (0f64, 0f64, 0f64);
                 for lane in 0..PANEL.min(n - p * PANEL) {
-                    if coding.is_zero(p * PANEL + lane) {
+                    let row = p * PANEL + lane;
+                    let position = order.map_or(row, |order| order[row] as usize);
+                    if coding.is_zero(position) {
                         continue;
                     }
-                    coding.item(p * PANEL + lane, y);
+                    coding.item(position, y);
                     prepared = prepared.max(squared_norm(y));
                     let lost = encode(y, &coding.quantizer.center, step, codes) as f64;
                     most_lost = most_lost.max(lost);

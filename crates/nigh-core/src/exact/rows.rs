@@ -1,6 +1,5 @@
 //! The rows that a scan scores: the prepared vectors, all of them or reduced to fewer dimensions.
 
-use super::pack::CodedRows;
 use super::reduce::Reduction;
 use crate::items::Items;
 use crate::metric::{Metric, squared_norm};
@@ -11,7 +10,7 @@ use std::sync::Arc;
 
 pub(super) struct Rows<'a> {
     pub items: &'a Items,
-    reduction: Option<Reduction>,
+    reduction: Option<Arc<Reduction>>,
     /// int8 codes of these rows cover their whole range.
     pub quantizer: Quantizer,
     /// The largest norms: as f32 scans see the rows (for those alone), and prepared but not centred.
@@ -38,19 +37,28 @@ impl<'a> Rows<'a> {
     pub fn reduced(items: &'a Items, dim: usize) -> Rows<'a> {
         let reduction = Reduction::new(items, dim);
         let quantizer = Quantizer::covering(&reduction.rows, dim);
-        Rows::new(items, Some(reduction), quantizer)
+        Rows::new(items, Some(Arc::new(reduction)), quantizer)
     }
 
-    fn new(items: &'a Items, reduction: Option<Reduction>, quantizer: Quantizer) -> Rows<'a> {
-        Rows { items, reduction, quantizer, largest: 0.0, largest_prepared: 0.0 }
+    /// Reduced rows of which only the codes are left.
+    pub fn kept(items: &'a Items, reduction: Arc<Reduction>, quantizer: Quantizer, largest_prepared: f64) -> Rows<'a> {
+        Rows { largest_prepared, ..Rows::new(items, Some(reduction), quantizer) }
     }
 
-    /// The codes of whole rows are those of the search before, if it kept them; of reduced rows there are none to keep.
-    pub fn kept_codes(&self, make: impl FnOnce(&Rows) -> CodedRows) -> Arc<CodedRows> {
-        if self.reduction.is_some() {
-            return Arc::new(make(self));
+    /// Frees reduced rows, once they are coded.
+    pub fn forget(&mut self) {
+        if let Some(reduction) = self.reduction.as_mut().and_then(Arc::get_mut) {
+            reduction.rows = Vec::new();
         }
-        self.items.kept_codes(|| make(self))
+    }
+
+    /// What makes reduced rows.
+    pub fn into_reduction(self) -> (Arc<Reduction>, Quantizer) {
+        (self.reduction.expect("reduced rows"), self.quantizer)
+    }
+
+    fn new(items: &'a Items, reduction: Option<Arc<Reduction>>, quantizer: Quantizer) -> Rows<'a> {
+        Rows { items, reduction, quantizer, largest: 0.0, largest_prepared: 0.0 }
     }
 
     /// Finds the largest norms, for f32 scans; int8 ones find theirs while they code.

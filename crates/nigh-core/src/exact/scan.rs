@@ -3,13 +3,15 @@
 use super::Job;
 use super::Precision;
 use super::bound::Bound;
-use super::pack::{CodedRows, FloatPanel, code_one_by_one, code_panels};
+use super::grouped::GroupedCodes;
+use super::pack::{CodedRows, FloatPanel, code_panels};
 use super::reservoir::{Keys, Reservoirs};
 use super::rows::{Asking, Rows};
 use super::sieve::Sieve;
+use super::walk::walk;
 use crate::control::{Result, check};
 use crate::items::Items;
-use crate::kernel::panel::{num_panels, pack_i8};
+use crate::kernel::panel::num_panels;
 use crate::kernel::{Level, PANEL, PanelsI8, Sink, scan_f32, scan_i8};
 use crate::metric::{distance, dot, squared_norm};
 use crate::space::encode;
@@ -28,40 +30,14 @@ pub(super) struct Scan<'a> {
     /// Neighbors wanted of each asker.
     k: usize,
     codes: Option<Arc<CodedRows>>,
-    /// Whole rows, row by row, beside codes of reduced ones.
-    whole: Option<Whole<'a>>,
+    grouped: Option<Grouped<'a>>,
     zero: Option<usize>,
 }
 
-/// What int8 scans of reduced rows have beside them.
-struct Whole<'a> {
-    rows: Rows<'a>,
-    /// One by one.
-    codes: CodedRows,
-    /// The first rows in panels.
-    head: PanelsI8,
-    head_panels: usize,
-}
-
-/// The part of the items that is scanned whole before reduced rows: most of what those let pass, they do while the bounds of
-/// the neighbors are still wide.
-const HEAD: usize = 32;
-
-impl<'a> Whole<'a> {
-    fn new(items: &'a Items) -> Whole<'a> {
-        let mut rows = Rows::full(items);
-        let codes = code_one_by_one(&rows);
-        rows.largest_prepared = codes.prepared;
-        let head_panels = num_panels(items.num_distinct() / HEAD);
-        let mut head = PanelsI8::new(head_panels, rows.dim());
-        let by_row = codes.by_row(&rows);
-        let panels = head.data.chunks_exact_mut(PANEL * by_row.code_dim);
-        for (panel, codes) in panels.zip(by_row.codes.chunks_exact(PANEL * by_row.code_dim)) {
-            codes.chunks_exact(by_row.code_dim).enumerate().for_each(|(lane, codes)| pack_i8(panel, lane, codes));
-        }
-        head.bias.copy_from_slice(&by_row.bias[..head_panels * PANEL]);
-        Whole { rows, codes, head, head_panels }
-    }
+/// What int8 scans of reduced rows have instead.
+struct Grouped<'a> {
+    codes: Arc<GroupedCodes>,
+    whole_rows: Rows<'a>,
 }
 
 /// Candidates of a block, by slot.
@@ -73,6 +49,8 @@ pub(super) struct Found {
     pub looked_up: usize,
     /// Whole rows compared because reduced ones did not exclude them.
     pub passed: usize,
+    /// Pairs of a query and a row that were scanned.
+    pub scanned: usize,
 }
 
 impl Found {
@@ -110,14 +88,19 @@ impl Found {
 
 impl<'a> Scan<'a> {
     pub fn new(mut rows: Rows<'a>, precision: Precision, k: usize) -> Scan<'a> {
-        let codes = (precision == Precision::Int8).then(|| rows.kept_codes(code_panels));
+        let codes = (precision == Precision::Int8).then(|| rows.items.kept_codes(|| code_panels(&rows)));
         match &codes {
             Some(codes) => rows.largest_prepared = codes.prepared,
             None => rows.measure(),
         }
-        let whole = (codes.is_some() && rows.dim() < rows.items.dim).then(|| Whole::new(rows.items));
         let zero = rows.items.zero_position();
-        Scan { rows, k, codes, whole, zero }
+        Scan { rows, k, codes, grouped: None, zero }
+    }
+
+    /// Of reduced rows in groups, with whole ones beside, both as int8.
+    pub fn grouped(items: &'a Items, codes: Arc<GroupedCodes>, k: usize) -> Scan<'a> {
+        let (rows, whole_rows) = (codes.rows(items), codes.whole_rows(items));
+        Scan { rows, k, codes: None, grouped: Some(Grouped { codes, whole_rows }), zero: items.zero_position() }
     }
 
     pub fn dim(&self) -> usize {
@@ -125,7 +108,7 @@ impl<'a> Scan<'a> {
     }
 
     pub fn precision(&self) -> Precision {
-        if self.codes.is_some() { Precision::Int8 } else { Precision::F32 }
+        if self.codes.is_some() || self.grouped.is_some() { Precision::Int8 } else { Precision::F32 }
     }
 
     /// Queries in a block.
@@ -143,43 +126,41 @@ impl<'a> Scan<'a> {
     }
 
     /// Its candidates come of all panels at once.
-    pub fn is_reduced(&self) -> bool {
-        self.whole.is_some()
+    pub fn is_grouped(&self) -> bool {
+        self.grouped.is_some()
     }
 
     /// For each asker of the block the items of these panels that may be among its k nearest.
     pub fn candidates(&self, job: &Job, block: &[u32], range: Range<usize>) -> Result<Found> {
         let (items, askers) = (self.rows.items, job.askers);
-        let true_distance = |slot: usize, row: u32| {
-            let (asker, row) = (block[slot] as usize, row as usize);
+        let order = self.grouped.as_ref().map(|grouped| &grouped.codes.groups.order[..]);
+        let position = |place: u32| order.map_or(place, |order| order[place as usize]);
+        let true_distance = |slot: usize, place: u32| {
+            let (asker, row) = (block[slot] as usize, position(place) as usize);
             distance(items.metric, askers.vector(asker), items.vector(row), askers.norm2(asker), items.norm2(row))
         };
-        let mut passed = 0;
-        let (keys, bounds, mut reservoirs, asking) = match (&self.codes, &self.whole) {
-            (None, _) => self.scan_floats(job, block, range, &true_distance)?,
-            (Some(codes), None) => {
+        let (mut passed, mut scanned) = (0, range.len() * PANEL * block.len());
+        let (keys, bounds, mut reservoirs, asking) = match (&self.codes, &self.grouped) {
+            (None, None) => self.scan_floats(job, block, range, &true_distance)?,
+            (Some(codes), _) => {
                 let coded = self.code_queries(job, block, &self.rows, codes);
                 let mut reservoirs =
                     Reservoirs::new(self.k, Keys::Int8, self.most_kept(), coded.bounds.clone(), &true_distance);
-                let panels = codes.panels();
-                self.scan_codes(job, range, panels, &coded.offset, &mut reservoirs, |_| ())?;
+                self.scan_codes(job, range, codes.panels(), &coded.offset, &mut reservoirs)?;
                 (Keys::Int8, coded.bounds, reservoirs, coded.asking)
             }
-            (Some(codes), Some(whole)) => {
-                let reduced = self.code_queries(job, block, &self.rows, codes);
-                let coded = self.code_queries(job, block, &whole.rows, &whole.codes);
+            (None, Some(Grouped { codes, whole_rows })) => {
+                let reduced = self.code_queries(job, block, &self.rows, &codes.reduced);
+                let coded = self.code_queries(job, block, whole_rows, &codes.whole);
                 let mut reservoirs =
                     Reservoirs::new(self.k, Keys::Int8, self.most_kept(), coded.bounds.clone(), &true_distance);
                 // What reduced rows cannot bound would not be scanned to the end.
                 let unbounded = (0..block.len()).filter(|&slot| reduced.bounds[slot].is_none());
                 unbounded.for_each(|slot| reservoirs.give_up(slot));
-                self.scan_codes(job, 0..whole.head_panels, &whole.head, &coded.offset, &mut reservoirs, |_| ())?;
-                (0..block.len()).for_each(|slot| reservoirs.prune(slot));
-                reservoirs.hurry();
-                let by_row = whole.codes.by_row(&whole.rows);
+                let by_row = codes.whole.by_row(whole_rows);
                 let mut sieve = Sieve::new(&mut reservoirs, &reduced.bounds, by_row, &coded.offset);
-                let rest = whole.head_panels..range.end;
-                self.scan_codes(job, rest, codes.panels(), &reduced.offset, &mut sieve, |p| by_row.prefetch(p + 1))?;
+                let is_dot = self.rows.is_dot();
+                scanned = walk(job, &codes.groups, codes.reduced.panels(), &reduced.offset, is_dot, &mut sieve)?;
                 passed = sieve.passed;
                 (Keys::Int8, coded.bounds, reservoirs, coded.asking)
             }
@@ -191,11 +172,12 @@ impl<'a> Scan<'a> {
                 return Some((0..first).map(|d| (i32::MAX, items.position_of_distinct(d) as u32)).collect());
             }
             let mut found = reservoirs.finish(slot)?;
+            found.iter_mut().for_each(|(_, row)| *row = position(*row));
             found.extend(self.zero.map(|z| (i32::MAX, z as u32)));
             Some(found)
         });
         let candidates = candidates.collect();
-        Ok(Found { candidates, bounds, keys, looked_up: reservoirs.looked_up, passed })
+        Ok(Found { candidates, bounds, keys, looked_up: reservoirs.looked_up, passed, scanned })
     }
 
     #[allow(clippy::type_complexity)]
@@ -233,7 +215,7 @@ impl<'a> Scan<'a> {
         Ok((Keys::F32, bounds, reservoirs, all_asking))
     }
 
-    /// Scans panels with queries of their kind; `before` is told of each.
+    /// Scans panels with queries of their kind.
     fn scan_codes(
         &self,
         job: &Job,
@@ -241,7 +223,6 @@ impl<'a> Scan<'a> {
         panels: &PanelsI8,
         queries: &[u8],
         sink: &mut impl Sink,
-        before: impl Fn(usize),
     ) -> Result<()> {
         let code_dim = 4 * panels.words;
         let pointers: Vec<*const u8> = queries.chunks_exact(code_dim).map(|q| q.as_ptr()).collect();
@@ -250,7 +231,6 @@ impl<'a> Scan<'a> {
             if p % 256 == 0 {
                 check(job.control)?;
             }
-            before(p);
             let panel = panels.panel(p, PANEL.min(n - p * PANEL), (p * PANEL) as u32);
             // SAFETY: each pointer is to `code_dim` bytes of `queries`.
             unsafe { scan_i8(Level::current(), &pointers, panel, code_dim, sink) };

@@ -59,6 +59,21 @@ impl<'a, 'd> Sieve<'a, 'd> {
         sieve
     }
 
+    /// Asks for the whole rows of a panel.
+    pub fn prefetch(&self, panel: usize) {
+        self.whole.prefetch(panel);
+    }
+
+    /// Looks up what is nearest of all that is kept, and fewer distances from now on, but sooner: a bound that lags lets several times as many
+    /// rows pass.
+    pub fn settle(&mut self) {
+        for slot in 0..self.bounds.len() {
+            self.reservoirs.prune(slot);
+            self.raise(slot);
+        }
+        self.reservoirs.hurry();
+    }
+
     fn raise(&mut self, slot: usize) {
         let Some(bound) = self.bounds[slot].filter(|_| !self.reservoirs.given_up(slot)) else {
             self.thresholds[slot] = i32::MAX;

@@ -151,7 +151,11 @@ proptest! {
         let output = Output::new(&mut neighbors);
         let job = Job { items: &items, askers: &askers, k, max_distance: None, output: &output, control: &() };
         let all: Vec<u32> = (0..askers.len() as u32).collect();
-        let scan = Scan::new(Rows::reduced(&items, dim / 2 / 4 * 4), precision, k);
+        let reduced = dim / 2 / 4 * 4;
+        let scan = match precision {
+            Precision::F32 => Scan::new(Rows::reduced(&items, reduced), precision, k),
+            Precision::Int8 => Scan::grouped(&items, GroupedCodes::new(&items, reduced).into(), k),
+        };
         let left = job.run(&scan, &all, 1).unwrap();
         job.run_direct(&left).unwrap();
         for row in 0..n {
