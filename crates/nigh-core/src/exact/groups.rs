@@ -1,91 +1,98 @@
-//! Rows in groups of similar ones, and what a query can so skip: for each panel of rows it is known how far they reach in the
-//! direction of each group's centre. A query that lies beyond in one of those directions, by more than its neighbors can be away, has none there
-//! (the half-space bound of a Voronoi cell, measured rather than assumed, panel by panel).
+//! Rows in groups of similar ones, and what a query can so skip: of each panel of rows it is known how far they reach towards
+//! the centre of each group. A query near that centre that is farther from there than its neighbors can be has none in the
+//! panel: the half-space bound of a Voronoi cell, measured panel by panel instead of assumed.
 //!
-//! All is counted in whole numbers on codes: a group's score of a vector is `v c - |c|^2 / 2`, and differences of two scores are
-//! the vector's coordinate on the line through two centres, times their distance.
+//! All is counted in whole numbers, on codes. A vector's score at a group is `v c - |c|^2 / 2`; the difference of two such
+//! scores is the vector's coordinate on the line through both centres, times their distance, less a constant.
 
 use super::pack::CodedRows;
 use crate::cluster::kmeans::{Centroids, nearest_of, small};
 use crate::cluster::rng::Rng;
 use crate::kernel::panel::{bias_i8, num_panels, pack_i8};
-use crate::kernel::{Level, MIN_KEY_I8, PANEL, PanelsI8, Sink, scan_i8};
-use crate::parallel::for_each_level;
+use crate::kernel::{Level, MIN_KEY_I8, PANEL, Panel, PanelsI8, Sink, scan_i8};
+use crate::memory::Aligned;
+use crate::parallel::{SharedMut, for_each_level};
 use rayon::prelude::*;
 
 /// Sampled rows for each group.
 const SAMPLE: usize = 16;
-/// Groups near a query whose directions are tried.
-pub(super) const NEAR: usize = 4;
-/// Rows that are coded or assigned together.
-const BLOCK: usize = 1024;
+/// Rows that are assigned together.
+const BLOCK: usize = 8192;
+/// Panels that a group has at most. Larger ones are parted, which leaves several with one centre.
+pub(super) const WIDTH: usize = 32;
+/// Groups that are looked at together.
+pub(super) const SPAN: usize = 16;
 
 pub(super) struct Groups {
     /// The item position of each place.
     pub order: Vec<u32>,
     /// The first panel of each group, and the end. A panel belongs to its first row's group.
-    pub panels: Vec<u32>,
-    centres: Centroids,
+    panels: Vec<u32>,
+    /// With biases as l2 has them, so that keys are scores.
+    pub centres: PanelsI8,
     /// Half of each centre's squared norm.
-    half: Vec<i32>,
-    /// Distances of centres, rounded up: `[group][other]`.
-    between: Vec<f32>,
-    /// By group, then `[other][panel of the group]`: how far the panel's rows reach towards the other centre, as the largest difference of
-    /// the two scores, in units of `2^shift`, rounded up.
-    reach: Vec<i16>,
-    /// The largest reach of all panels of a group: `[group][other]`.
-    most: Vec<i16>,
-    shift: u32,
+    pub half: Vec<i32>,
+    /// Groups in a line of the tables: a multiple of SPAN.
+    pub stride: usize,
+    /// Distances of centres, rounded up: `[home][group]`.
+    pub between: Vec<f32>,
+    /// `[home][group][panel of the group]`: how far rows of the panel reach from their own centre towards the home's, as the
+    /// largest difference of the two scores, in units of `2^shift`, rounded up.
+    pub reach: Aligned<i16>,
+    /// The largest reach of a group's panels: `[home][group]`.
+    pub most: Vec<i16>,
+    pub shift: u32,
 }
 
 impl Groups {
-    /// As many groups as make their tables cost about what they save, and take no more bytes than the codes.
+    /// As many groups as there are rows in one, but so that the tables do not take several times the bytes of the codes.
     pub fn count(num_rows: usize, code_dim: usize) -> usize {
         ((num_rows as f64).sqrt().round() as usize).clamp(1, 32 * code_dim)
     }
 
     /// Bytes of the tables of so many rows.
     pub fn bytes(num_rows: usize, code_dim: usize) -> usize {
-        let count = Groups::count(num_rows, code_dim);
-        4 * num_rows + 2 * count * num_panels(num_rows) + 6 * count * count
+        let count = Groups::count(num_rows, code_dim) + num_panels(num_rows) / WIDTH + SPAN;
+        4 * num_rows + count * count * (2 * WIDTH + 6)
     }
 
     /// Groups `n` rows of codes, one after the other.
-    pub fn new(codes: &[i8], n: usize, code_dim: usize) -> Groups {
-        let codes = &codes[..n * code_dim];
+    pub fn new(codes: &[i8], n: usize, dim: usize) -> Groups {
+        let codes = &codes[..n * dim];
         let mut rng = Rng::new(0);
-        let count = Groups::count(n, code_dim);
-        let sample: Vec<u8> = rng
-            .sample(n, count * SAMPLE)
-            .into_iter()
-            .flat_map(|row| codes[row * code_dim..][..code_dim].iter().map(|&c| c as u8 ^ 0x80))
-            .collect();
-        let centres = small(&sample, code_dim, count, &mut rng);
-        let count = centres.len();
-        let signed: Vec<i8> = centres.codes.iter().map(|&c| (c ^ 0x80) as i8).collect();
-        let centre = |group: usize| &signed[group * code_dim..][..code_dim];
+        let count = Groups::count(n, dim);
+        let sample = rng.sample(n, count * SAMPLE);
+        let sample: Vec<u8> = sample.into_iter().flat_map(|row| offset(&codes[row * dim..][..dim])).collect();
+        let centres = small(&sample, dim, count, &mut rng);
         let mut home = vec![0u32; n];
-        home.par_chunks_mut(BLOCK * 8).zip(codes.par_chunks(BLOCK * 8 * code_dim)).for_each(|(home, codes)| {
-            let codes: Vec<u8> = codes.iter().map(|&c| c as u8 ^ 0x80).collect();
-            home.copy_from_slice(&nearest_of(&codes, &centres));
+        home.par_chunks_mut(BLOCK).zip(codes.par_chunks(BLOCK * dim)).for_each(|(home, codes)| {
+            home.copy_from_slice(&nearest_of(&offset(codes).collect::<Vec<u8>>(), &centres));
         });
-        let (order, starts) = sorted(codes, code_dim, &home, count, centre);
+        let (order, starts) = sorted(codes, &home, &centres);
         drop(home);
+        let (panels, centres) = parted(&starts, &centres);
+        let count = centres.len() / dim;
+        let stride = count.next_multiple_of(SPAN);
+        let centre = |group: usize| &centres[group * dim..][..dim];
         let half: Vec<i32> = (0..count).map(|g| (dot_i8(centre(g), centre(g)) + 1) / 2).collect();
-        let mut between = vec![0f32; count * count];
-        between.par_chunks_mut(count).enumerate().for_each(|(g, between)| {
-            for (other, between) in between.iter_mut().enumerate() {
-                let square = squared_distance(centre(g), centre(other)) as f64;
-                *between = if other == g { 0.0 } else { (square.sqrt() as f32).next_up() };
+        let mut between = vec![0f32; count * stride];
+        between.par_chunks_mut(stride).enumerate().for_each(|(home, between)| {
+            for (group, between) in between.iter_mut().enumerate().take(count) {
+                let square = squared_distance(centre(home), centre(group)) as f64;
+                *between = if square == 0.0 { 0.0 } else { (square.sqrt() as f32).next_up() };
             }
         });
         let widest = between.iter().fold(0f32, |m, &d| m.max(d)) as u64;
-        // Beyond this a reach is cut off on the safe side.
+        // What does not fit 16 bits is cut off on the safe side.
         let shift = (widest * widest).checked_ilog2().map_or(0, |log| (log + 1).saturating_sub(15));
-        let panels: Vec<u32> = starts.iter().map(|&start| num_panels(start as usize) as u32).collect();
-        let (reach, most) = (vec![0i16; count * num_panels(n)], vec![0i16; count * count]);
-        let mut groups = Groups { order, panels, centres, half, between, reach, most, shift };
-        groups.measure(codes, &signed);
+        let mut in_panels = PanelsI8::new(num_panels(count), dim);
+        for (group, centre) in centres.chunks_exact(dim).enumerate() {
+            pack_i8(&mut in_panels.data[group / PANEL * PANEL * dim..][..PANEL * dim], group % PANEL, centre);
+            in_panels.bias[group] = bias_i8(centre, true);
+        }
+        let (reach, most) = (Aligned::zeroed(count * stride * WIDTH), vec![i16::MIN; count * stride]);
+        let mut groups = Groups { order, panels, centres: in_panels, half, stride, between, reach, most, shift };
+        groups.measure(codes, &centres);
         groups
     }
 
@@ -97,8 +104,14 @@ impl Groups {
         self.panels[group] as usize..self.panels[group + 1] as usize
     }
 
-    fn dim(&self) -> usize {
-        self.centres.dim
+    /// Bytes of a centre.
+    pub fn dim(&self) -> usize {
+        4 * self.centres.words
+    }
+
+    fn centre_panel(&self, panel: usize) -> Panel<'_, i8, i32> {
+        let first = panel * PANEL;
+        self.centres.panel(panel, PANEL.min(self.len() - first), first as u32)
     }
 
     /// The codes as panels in the order of places.
@@ -119,131 +132,105 @@ impl Groups {
     }
 
     /// Fills in how far each panel reaches.
-    fn measure(&mut self, codes: &[i8], signed: &[i8]) {
-        let (dim, count) = (self.dim(), self.len());
-        let mut centres = PanelsI8::new(num_panels(count), dim);
-        for (group, centre) in signed.chunks_exact(dim).enumerate() {
-            let panel = &mut centres.data[group / PANEL * PANEL * dim..][..PANEL * dim];
-            pack_i8(panel, group % PANEL, centre);
-            centres.bias[group] = bias_i8(centre, true);
-        }
-        let mut parts = Vec::new();
-        let mut rest = &mut self.reach[..];
-        for group in 0..count {
-            let len = (self.panels[group + 1] - self.panels[group]) as usize;
-            let (part, after) = rest.split_at_mut(len * count);
-            (rest, _) = (after, parts.push(part));
-        }
-        let (order, panels, half, shift) = (&self.order, &self.panels, &self.half, self.shift);
-        parts.into_par_iter().zip(self.most.par_chunks_mut(count)).enumerate().for_each(|(group, (reach, most))| {
-            most.fill(i16::MIN);
-            let first = panels[group] as usize;
-            let num = reach.len() / count;
-            let centre = &signed[group * dim..][..dim];
-            let mut offset = vec![0u8; PANEL * dim];
-            for p in 0..num {
-                let places = &order[(first + p) * PANEL..order.len().min((first + p + 1) * PANEL)];
+    fn measure(&mut self, codes: &[i8], centres: &[i8]) {
+        let (dim, count, stride, shift) = (self.dim(), self.len(), self.stride, self.shift);
+        let (mut reach, mut most) = (std::mem::replace(&mut self.reach, Aligned::zeroed(0)), std::mem::take(&mut self.most));
+        let (all_reach, all_most) = (SharedMut::new(&mut reach), SharedMut::new(&mut most));
+        (0..count).into_par_iter().for_each(|group| {
+            let centre = &centres[group * dim..][..dim];
+            let mut reach = vec![[i16::MIN; WIDTH]; count];
+            for (at, p) in self.panels_of(group).enumerate() {
+                let places = &self.order[p * PANEL..self.order.len().min((p + 1) * PANEL)];
+                let mut rows = Vec::with_capacity(PANEL * dim);
                 let mut own = [0i32; PANEL];
-                for ((&position, own), offset) in places.iter().zip(&mut own).zip(offset.chunks_exact_mut(dim)) {
+                for (&position, own) in places.iter().zip(&mut own) {
                     let row = &codes[position as usize * dim..][..dim];
-                    *own = dot_i8(row, centre) - half[group];
-                    offset.iter_mut().zip(row).for_each(|(o, &c)| *o = c as u8 ^ 0x80);
+                    *own = dot_i8(row, centre) - self.half[group];
+                    rows.extend(offset(row));
                 }
-                let pointers: Vec<*const u8> =
-                    offset.chunks_exact(dim).take(places.len()).map(|row| row.as_ptr()).collect();
-                let mut sink = Farthest { own, reach: vec![i32::MIN; num_panels(count) * PANEL] };
-                for c in 0..num_panels(count) {
-                    let panel = centres.panel(c, PANEL.min(count - c * PANEL), (c * PANEL) as u32);
-                    // SAFETY: each pointer is to `dim` bytes of `offset`.
-                    unsafe { scan_i8(Level::current(), &pointers, panel, dim, &mut sink) };
+                let far = self.farthest(&rows, own);
+                for (reach, &far) in reach.iter_mut().zip(&far) {
+                    let units = (far as i64 + (1 << shift) - 1) >> shift;
+                    reach[at] = units.clamp(i16::MIN as i64, i16::MAX as i64) as i16;
                 }
-                for (other, &far) in sink.reach[..count].iter().enumerate() {
-                    let units = ((far as i64 + (1 << shift) - 1) >> shift).clamp(i16::MIN as i64, i16::MAX as i64) as i16;
-                    reach[other * num + p] = units;
-                    most[other] = most[other].max(units);
+            }
+            for (home, reach) in reach.iter().enumerate() {
+                let place = home * stride + group;
+                // SAFETY: only this group's places.
+                unsafe {
+                    all_reach.slice(place * WIDTH, WIDTH).copy_from_slice(reach);
+                    all_most.slice(place, 1)[0] = reach.iter().fold(i16::MIN, |most, &far| most.max(far));
                 }
             }
         });
+        (self.reach, self.most) = (reach, most);
     }
 
-    /// A block of queries (offset codes of the rows' kind) and the groups.
-    pub fn meet(&self, queries: &[u8], is_dot: bool) -> Meeting<'_> {
-        let (dim, count) = (self.dim(), self.len());
-        let n = queries.len() / dim;
-        let stride = num_panels(n) * PANEL;
-        let mut panels = PanelsI8::new(num_panels(n), dim);
-        let mut norms2 = Vec::with_capacity(n);
-        let mut codes = vec![0i8; dim];
-        for (slot, query) in queries.chunks_exact(dim).enumerate() {
-            codes.iter_mut().zip(query).for_each(|(c, &q)| *c = (q ^ 0x80) as i8);
-            pack_i8(&mut panels.data[slot / PANEL * PANEL * dim..][..PANEL * dim], slot % PANEL, &codes);
-            panels.bias[slot] = bias_i8(&codes, false);
-            norms2.push(dot_i8(&codes, &codes));
+    /// The largest of the rows' scores at each group, their `own` taken off. Rows are offset codes.
+    fn farthest(&self, rows: &[u8], own: [i32; PANEL]) -> Vec<i32> {
+        let mut sink = Farthest { own, far: vec![i32::MIN; num_panels(self.len()) * PANEL] };
+        self.scan_centres(rows, &mut sink);
+        sink.far
+    }
+
+    /// Scores vectors (offset codes) at every group.
+    pub fn scan_centres(&self, vectors: &[u8], sink: &mut impl Sink) {
+        let pointers: Vec<*const u8> = vectors.chunks_exact(self.dim()).map(|v| v.as_ptr()).collect();
+        for p in 0..num_panels(self.len()) {
+            // SAFETY: each pointer is to `dim` bytes of `vectors`.
+            unsafe { scan_i8(Level::current(), &pointers, self.centre_panel(p), self.dim(), sink) };
         }
-        let pointers: Vec<*const u8> = self.centres.rows().map(|c| c.as_ptr()).collect();
-        let mut sink = Scores { scores: vec![0; count * stride], stride };
-        for p in 0..num_panels(n) {
-            let panel = panels.panel(p, PANEL.min(n - p * PANEL), (p * PANEL) as u32);
-            // SAFETY: each pointer is to a centre's `dim` bytes.
-            unsafe { scan_i8(Level::current(), &pointers, panel, dim, &mut sink) };
-        }
-        let mut scores = sink.scores;
-        let mut near = vec![[(i32::MIN, 0u32); NEAR]; n];
-        for (group, scores) in scores.chunks_exact_mut(stride).enumerate() {
-            let half = self.half[group];
-            for (score, near) in scores.iter_mut().zip(&mut near) {
-                // The largest products are sought where products are.
-                let rank = if is_dot { *score } else { *score - half };
-                *score -= half;
-                if rank > near[NEAR - 1].0 {
-                    near[NEAR - 1] = (rank, group as u32);
-                    let mut at = NEAR - 1;
-                    while at > 0 && near[at].0 > near[at - 1].0 {
-                        near.swap(at, at - 1);
-                        at -= 1;
-                    }
-                }
-            }
-        }
-        let known = vec![(i32::MIN, f64::INFINITY); n];
-        Meeting { groups: self, is_dot, stride, scores, near, norms2, known }
     }
 }
 
+fn offset(codes: &[i8]) -> impl Iterator<Item = u8> {
+    codes.iter().map(|&c| c as u8 ^ 0x80)
+}
+
 /// The places' order: by group, and from the centre outwards. And the first place of each group, and the end.
-fn sorted<'c>(
-    codes: &[i8],
-    dim: usize,
-    home: &[u32],
-    count: usize,
-    centre: impl Fn(usize) -> &'c [i8] + Sync,
-) -> (Vec<u32>, Vec<u32>) {
-    let mut starts = vec![0u32; count + 1];
+fn sorted(codes: &[i8], home: &[u32], centres: &Centroids) -> (Vec<u32>, Vec<u32>) {
+    let dim = centres.dim;
+    let mut starts = vec![0u32; centres.len() + 1];
     home.iter().for_each(|&h| starts[h as usize + 1] += 1);
-    (0..count).for_each(|g| starts[g + 1] += starts[g]);
+    (0..centres.len()).for_each(|g| starts[g + 1] += starts[g]);
     let mut next = starts.clone();
     let mut order = vec![0u32; home.len()];
     for (position, &h) in home.iter().enumerate() {
         order[next[h as usize] as usize] = position as u32;
         next[h as usize] += 1;
     }
-    let mut parts = Vec::with_capacity(count);
+    let mut parts = Vec::with_capacity(centres.len());
     let mut rest = &mut order[..];
-    for group in 0..count {
-        let (part, after) = rest.split_at_mut((starts[group + 1] - starts[group]) as usize);
+    for ends in starts.windows(2) {
+        let (part, after) = rest.split_at_mut((ends[1] - ends[0]) as usize);
         (rest, _) = (after, parts.push(part));
     }
-    parts.into_par_iter().enumerate().for_each(|(group, part)| {
-        let centre = centre(group);
-        part.sort_by_cached_key(|&p| (squared_distance(&codes[p as usize * dim..][..dim], centre), p));
+    parts.into_par_iter().zip(centres.codes.par_chunks(dim)).for_each(|(part, centre)| {
+        let centre: Vec<i8> = centre.iter().map(|&c| (c ^ 0x80) as i8).collect();
+        part.sort_by_cached_key(|&p| (squared_distance(&codes[p as usize * dim..][..dim], &centre), p));
     });
     (order, starts)
 }
 
-/// Finds the largest difference of scores of a panel's rows, which are the slots.
+/// The first panel of each group, and the end, and the groups' centres as codes: groups without a panel left out, those with too many parted.
+fn parted(starts: &[u32], centres: &Centroids) -> (Vec<u32>, Vec<i8>) {
+    let (mut panels, mut codes) = (vec![0u32], Vec::new());
+    let mut last = 0;
+    for (ends, centre) in starts.windows(2).zip(centres.rows()) {
+        let end = num_panels(ends[1] as usize) as u32;
+        while last < end {
+            last = end.min(last + WIDTH as u32);
+            panels.push(last);
+            codes.extend(centre.iter().map(|&c| (c ^ 0x80) as i8));
+        }
+    }
+    (panels, codes)
+}
+
+/// The largest difference of scores of a panel's rows, which are the slots.
 struct Farthest {
     own: [i32; PANEL],
-    reach: Vec<i32>,
+    far: Vec<i32>,
 }
 
 impl Sink for Farthest {
@@ -252,138 +239,12 @@ impl Sink for Farthest {
         MIN_KEY_I8
     }
     #[inline(always)]
-    fn push(&mut self, slot: usize, first_row: u32, keys: &[i32; PANEL], _mask: u64) {
+    fn push(&mut self, slot: usize, first_group: u32, keys: &[i32; PANEL], _mask: u64) {
         let own = self.own[slot];
-        let reach: &mut [i32; PANEL] = (&mut self.reach[first_row as usize..][..PANEL]).try_into().expect("padded");
+        let far: &mut [i32; PANEL] = (&mut self.far[first_group as usize..][..PANEL]).try_into().expect("padded");
         // Those of padding are not looked at.
-        reach.iter_mut().zip(keys).for_each(|(reach, key)| *reach = (*reach).max(key.wrapping_sub(own)));
+        far.iter_mut().zip(keys).for_each(|(far, key)| *far = (*far).max(key.wrapping_sub(own)));
     }
-}
-
-/// Keeps all scores: centres are the slots.
-struct Scores {
-    scores: Vec<i32>,
-    stride: usize,
-}
-
-impl Sink for Scores {
-    #[inline(always)]
-    fn threshold(&self, _slot: usize) -> i32 {
-        MIN_KEY_I8
-    }
-    #[inline(always)]
-    fn push(&mut self, slot: usize, first_row: u32, keys: &[i32; PANEL], _mask: u64) {
-        self.scores[slot * self.stride + first_row as usize..][..PANEL].copy_from_slice(keys);
-    }
-}
-
-/// Which groups and panels a block of queries need still see.
-pub(super) struct Meeting<'a> {
-    groups: &'a Groups,
-    is_dot: bool,
-    stride: usize,
-    /// `[group][slot]`; that of a group that the slot has seen is i32::MIN.
-    scores: Vec<i32>,
-    /// The nearest groups of each slot with their scores.
-    near: Vec<[(i32, u32); NEAR]>,
-    norms2: Vec<i32>,
-    /// The threshold of each slot and the distance that it stands for.
-    known: Vec<(i32, f64)>,
-}
-
-/// Panels of a group that are looked at together.
-pub(super) const TOGETHER: usize = 32;
-
-/// Whether each of some panels is wanted.
-pub(super) type Wanted = [u8; TOGETHER];
-
-impl Meeting<'_> {
-    /// The slots by their `rank`-th nearest group, as (group, slot) in order; they count as seen by then.
-    pub fn take_near(&mut self, rank: usize) -> Vec<(u32, u32)> {
-        let mut all = Vec::new();
-        for (slot, near) in self.near.iter().enumerate() {
-            let (score, group) = near[rank];
-            if score > i32::MIN {
-                all.push((group, slot as u32));
-                self.scores[group as usize * self.stride + slot] = i32::MIN;
-            }
-        }
-        all.sort_unstable();
-        all
-    }
-
-    /// The slots that may have neighbors in up to TOGETHER panels of a group from its `from`-th on, and in which of them;
-    /// `threshold` is the least score of each slot that matters.
-    pub fn wanting(
-        &mut self,
-        group: usize,
-        from: usize,
-        threshold: impl Fn(usize) -> i32,
-        out: &mut Vec<(u32, Wanted)>,
-    ) {
-        let groups = self.groups;
-        out.clear();
-        let (count, num) = (groups.len(), groups.panels_of(group).len());
-        let together = TOGETHER.min(num - from);
-        let reach = &groups.reach[groups.panels[group] as usize * count..][..num * count];
-        let (most, between) = (&groups.most[group * count..][..count], &groups.between[group * count..][..count]);
-        let unit = 1.0 / (1u64 << groups.shift) as f64;
-        let mut all = [0u8; TOGETHER];
-        all[..together].fill(1);
-        let scores = &self.scores[group * self.stride..];
-        'slots: for slot in 0..self.near.len() {
-            let (own, least) = (scores[slot], threshold(slot));
-            if own == i32::MIN || least == i32::MAX {
-                continue;
-            }
-            let mut wanted = all;
-            if !self.is_dot {
-                if least != self.known[slot].0 {
-                    self.known[slot] = (least, within(self.norms2[slot], least));
-                }
-                let within = self.known[slot].1;
-                let mut cuts = [i16::MIN; NEAR];
-                for (cut, &(score, other)) in cuts.iter_mut().zip(&self.near[slot]) {
-                    if score == i32::MIN {
-                        break;
-                    }
-                    let beyond = (score as i64 - own as i64) as f64 - between[other as usize] as f64 * within;
-                    // A number beyond all is cut off, on the safe side, and NaN becomes 0.
-                    *cut = (beyond * unit).floor() as i16;
-                    if most[other as usize] < *cut {
-                        continue 'slots;
-                    }
-                }
-                let mut any = false;
-                for (&cut, &(_, other)) in cuts.iter().zip(&self.near[slot]) {
-                    any = strike(&reach[other as usize * num + from..][..together], cut, &mut wanted);
-                }
-                if !any {
-                    continue;
-                }
-            }
-            out.push((slot as u32, wanted));
-        }
-    }
-}
-
-/// The distance beyond which no score reaches `least`: a score is half of what the squared distance lacks of the query's squared norm,
-/// rounded down.
-fn within(norm2: i32, least: i32) -> f64 {
-    if least == MIN_KEY_I8 {
-        return f64::INFINITY;
-    }
-    (norm2 as f64 - 2.0 * least as f64).max(0.0).sqrt() * (1.0 + 1e-9)
-}
-
-#[inline(always)]
-fn strike_body(reach: &[i16], cut: i16, wanted: &mut Wanted) -> bool {
-    let mut any = 0;
-    for (wanted, &reach) in wanted.iter_mut().zip(reach) {
-        *wanted &= (reach >= cut) as u8;
-        any |= *wanted;
-    }
-    any != 0
 }
 
 #[inline(always)]
@@ -396,10 +257,6 @@ fn squared_distance_body(a: &[i8], b: &[i8]) -> i32 {
     a.iter().zip(b).map(|(&a, &b)| (a as i32 - b as i32) * (a as i32 - b as i32)).sum()
 }
 
-for_each_level! {
-    /// Strikes out the panels that do not reach the cut; whether any is left.
-    fn strike(reach: &[i16], cut: i16, wanted: &mut Wanted) -> bool = strike_body;
-}
 for_each_level! {
     fn dot_i8(a: &[i8], b: &[i8]) -> i32 = dot_i8_body;
 }

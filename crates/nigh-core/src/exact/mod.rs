@@ -5,6 +5,7 @@ mod bound;
 mod direct;
 mod grouped;
 mod groups;
+mod meeting;
 mod pack;
 mod reduce;
 mod reservoir;

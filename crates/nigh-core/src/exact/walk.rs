@@ -2,7 +2,8 @@
 //! every group the panels that can still hold a neighbor, with the queries that they can hold one for.
 
 use super::Job;
-use super::groups::{Groups, NEAR, TOGETHER};
+use super::groups::{Groups, SPAN};
+use super::meeting::{Meeting, NEAR};
 use super::sieve::Sieve;
 use crate::control::{Result, check};
 use crate::kernel::{Level, PANEL, PanelsI8, Sink, scan_i8};
@@ -39,16 +40,28 @@ struct Seeing<'a> {
 }
 
 impl Seeing<'_> {
-    fn set(&mut self, slots: impl Iterator<Item = u32>) {
+    fn point(&mut self) {
+        self.pointers.clear();
+        let (queries, code_dim) = (self.queries, self.code_dim);
+        self.pointers.extend(self.slots.iter().map(|&slot| queries[slot as usize * code_dim..][..code_dim].as_ptr()));
+    }
+
+    fn all(&mut self, slots: impl Iterator<Item = u32>) {
         self.slots.clear();
         self.slots.extend(slots);
         self.point();
     }
 
-    fn point(&mut self) {
-        self.pointers.clear();
-        let queries = self.queries;
-        self.pointers.extend(self.slots.iter().map(|&slot| queries[slot as usize * self.code_dim..].as_ptr()));
+    /// Those with a bit set; most have, so that a branch would be guessed wrong often.
+    fn those(&mut self, wanting: &[(u32, u32)], bit: usize) {
+        self.slots.resize(wanting.len(), 0);
+        let mut len = 0;
+        for &(slot, bits) in wanting {
+            self.slots[len] = slot;
+            len += (bits >> bit & 1) as usize;
+        }
+        self.slots.truncate(len);
+        self.point();
     }
 }
 
@@ -62,7 +75,7 @@ pub(super) fn walk(
     sieve: &mut Sieve,
 ) -> Result<usize> {
     let (n, code_dim) = (groups.order.len(), 4 * panels.words);
-    let mut meeting = groups.meet(queries, is_dot);
+    let mut meeting = Meeting::new(groups, queries, is_dot);
     let mut seeing = Seeing { queries, code_dim, slots: Vec::new(), pointers: Vec::new() };
     let mut scanned = 0;
     let mut scan = |p: usize, seeing: &Seeing, sieve: &mut Sieve| {
@@ -79,23 +92,25 @@ pub(super) fn walk(
     for rank in 0..NEAR {
         for same in meeting.take_near(rank).chunk_by(|a, b| a.0 == b.0) {
             check(job.control)?;
-            seeing.set(same.iter().map(|&(_, slot)| slot));
+            seeing.all(same.iter().map(|&(_, slot)| slot));
             for p in groups.panels_of(same[0].0 as usize) {
                 scan(p, &seeing, sieve);
             }
         }
         sieve.settle();
     }
-    let mut wanting = Vec::new();
-    for group in 0..groups.len() {
+    let num_slots = queries.len() / code_dim;
+    let (mut wanted, mut wanting) = (vec![0u32; SPAN * num_slots], Vec::with_capacity(num_slots));
+    for span in 0..groups.stride / SPAN {
         check(job.control)?;
-        let range = groups.panels_of(group);
-        for from in (0..range.len()).step_by(TOGETHER) {
-            meeting.wanting(group, from, |slot| sieve.threshold(slot), &mut wanting);
-            for at in 0..TOGETHER.min(range.len() - from) {
-                seeing.set(wanting.iter().filter(|(_, wanted)| wanted[at] != 0).map(|&(slot, _)| slot));
+        meeting.look(span, |slot| sieve.threshold(slot), &mut wanted);
+        for (group, wanted) in (span * SPAN..groups.len()).zip(wanted.chunks_exact(num_slots)) {
+            wanting.clear();
+            wanting.extend((0u32..).zip(wanted).filter(|&(_, &bits)| bits != 0).map(|(slot, &bits)| (slot, bits)));
+            for (bit, p) in groups.panels_of(group).enumerate() {
+                seeing.those(&wanting, bit);
                 if !seeing.slots.is_empty() {
-                    scan(range.start + from + at, &seeing, sieve);
+                    scan(p, &seeing, sieve);
                 }
             }
         }
