@@ -174,6 +174,9 @@ impl<'a> Job<'a> {
                 askers.par_chunks(1).map(|one| self.run_parts(scan, one, parts)).collect();
             return Ok(left?.concat());
         }
+        // Queries of one group see the same lines of its tables.
+        let by_home = scan.by_home(self, askers)?;
+        let askers = by_home.as_deref().unwrap_or(askers);
         let left: Result<Vec<Vec<u32>>> = askers
             .par_chunks(block)
             .map(|block| self.take(scan.candidates(self, block, scan.all_panels())?, block))

@@ -4,6 +4,7 @@ use super::Job;
 use super::Precision;
 use super::bound::Bound;
 use super::grouped::GroupedCodes;
+use super::meeting::Meeting;
 use super::pack::{CodedRows, FloatPanel, code_panels};
 use super::reservoir::{Keys, Reservoirs};
 use super::rows::{Asking, Rows};
@@ -15,6 +16,7 @@ use crate::kernel::panel::num_panels;
 use crate::kernel::{Level, PANEL, PanelsI8, Sink, scan_f32, scan_i8};
 use crate::metric::{distance, dot, squared_norm};
 use crate::space::encode;
+use rayon::prelude::*;
 use std::cmp::Reverse;
 use std::ops::Range;
 use std::sync::Arc;
@@ -213,6 +215,23 @@ impl<'a> Scan<'a> {
             unsafe { scan_f32(Level::current(), &pointers, panel, dim, &mut reservoirs) };
         }
         Ok((Keys::F32, bounds, reservoirs, all_asking))
+    }
+
+    /// The askers by their nearest group, if items are grouped.
+    pub fn by_home(&self, job: &Job, askers: &[u32]) -> Result<Option<Vec<u32>>> {
+        let Some(Grouped { codes, .. }) = &self.grouped else { return Ok(None) };
+        let homes: Result<Vec<Vec<(u32, u32)>>> = askers
+            .par_chunks(self.block_len())
+            .map(|block| {
+                check(job.control)?;
+                let queries = self.code_queries(job, block, &self.rows, &codes.reduced).offset;
+                let meeting = Meeting::new(&codes.groups, &queries, self.rows.is_dot());
+                Ok(meeting.homes().zip(block.iter().copied()).collect())
+            })
+            .collect();
+        let mut homes = homes?.concat();
+        homes.sort_unstable();
+        Ok(Some(homes.into_iter().map(|(_, asker)| asker).collect()))
     }
 
     /// Scans panels with queries of their kind.
