@@ -1,6 +1,6 @@
 //! Memory for panels: aligned to a cache line, and to huge pages where it is large.
 
-use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};
+use std::alloc::{Layout, alloc_zeroed, dealloc, handle_alloc_error};
 use std::ops::{Deref, DerefMut};
 
 const LINE: usize = 64;
@@ -10,6 +10,8 @@ const LINE: usize = 64;
 pub(crate) struct Aligned<T: Copy> {
     data: *mut T,
     len: usize,
+    /// What was allocated: `data` lies in it.
+    block: *mut u8,
 }
 
 // SAFETY: it owns its memory, as a boxed slice does.
@@ -18,28 +20,31 @@ unsafe impl<T: Copy + Send> Send for Aligned<T> {}
 unsafe impl<T: Copy + Sync> Sync for Aligned<T> {}
 
 impl<T: Copy> Aligned<T> {
-    fn layout(len: usize) -> Layout {
+    /// Of the block, and the alignment of the data in it. The block has an ordinary alignment: the system has zeros for such a
+    /// block, while one with a larger alignment would be filled with zeros once more.
+    fn layout(len: usize) -> (Layout, usize) {
         let bytes = len * size_of::<T>();
         let align = if bytes >= 4 << 20 { 2 << 20 } else { LINE };
-        Layout::from_size_align(bytes.max(1), align).expect("a size below isize::MAX")
+        (Layout::from_size_align(bytes + align, align_of::<T>()).expect("a size below isize::MAX"), align)
     }
 
     /// `len` zeros; T is a number type, for which all-zero bytes are valid.
     pub fn zeroed(len: usize) -> Aligned<T> {
-        let layout = Self::layout(len);
+        let (layout, align) = Self::layout(len);
         // SAFETY: the layout's size is not zero.
-        let data = unsafe { alloc(layout) } as *mut T;
-        if data.is_null() {
+        let block = unsafe { alloc_zeroed(layout) };
+        if block.is_null() {
             handle_alloc_error(layout);
         }
+        let ahead = (block as usize).next_multiple_of(align) - block as usize;
+        // SAFETY: the block has `align` bytes more than the data.
+        let data = unsafe { block.add(ahead) } as *mut T;
         #[cfg(target_os = "linux")]
-        if layout.align() > LINE {
-            // SAFETY: inside our own allocation. Only advice: scans of gigabytes miss the page tables less.
-            unsafe { libc::madvise(data as *mut _, layout.size(), libc::MADV_HUGEPAGE) };
+        if align > LINE {
+            // SAFETY: inside our own allocation. Only advice, before the first touch: scans of gigabytes miss the page tables less.
+            unsafe { libc::madvise(data as *mut _, len * size_of::<T>(), libc::MADV_HUGEPAGE) };
         }
-        // SAFETY: the block has room for `len` values. After the advice, so that the first touch makes huge pages.
-        unsafe { data.write_bytes(0, len) };
-        Aligned { data, len }
+        Aligned { data, len, block }
     }
 }
 
@@ -62,7 +67,7 @@ pub(crate) fn advise_huge_pages<T>(data: &[T]) {
 impl<T: Copy> Drop for Aligned<T> {
     fn drop(&mut self) {
         // SAFETY: allocated in `zeroed` with the same layout.
-        unsafe { dealloc(self.data as *mut u8, Self::layout(self.len)) }
+        unsafe { dealloc(self.block, Self::layout(self.len).0) }
     }
 }
 

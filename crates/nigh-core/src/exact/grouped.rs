@@ -6,6 +6,7 @@ use super::pack::{Codes, CodedRows, code_one_by_one};
 use super::reduce::Reduction;
 use super::rows::Rows;
 use crate::items::Items;
+use crate::metric::Metric;
 use crate::space::Quantizer;
 use std::sync::Arc;
 
@@ -20,33 +21,28 @@ pub(crate) struct GroupedCodes {
 }
 
 impl GroupedCodes {
-    /// Bytes that the codes of rows with `dim` dimensions take, and what making them takes beside.
-    pub(super) fn bytes(n: usize, dim: usize, reduced: usize) -> usize {
-        let (floats, codes) = (5 * reduced, 2 * reduced + dim + 8);
-        n * (floats.max(codes) + 8) + Groups::bytes(n, reduced)
+    /// Bytes that these take while they are made, and after.
+    pub(super) fn bytes(items: &Items, dim: usize) -> usize {
+        let n = items.num_distinct();
+        // Products alone have all rows reduced at once.
+        let floats = if items.metric == Metric::Dot { 4 * dim } else { 0 };
+        n * floats.max(2 * dim + items.dim + 16) + Groups::bytes(n, dim)
     }
 
     pub(super) fn new(items: &Items, dim: usize) -> GroupedCodes {
-        let mut rows = Rows::reduced(items, dim);
+        let rows = Rows::reduced_for_codes(items, dim);
         let mut reduced = code_one_by_one(&rows, None);
-        rows.forget();
-        let groups = {
-            let (codes, _) = reduced.one_by_one();
-            Groups::new(codes, items.num_distinct(), rows.code_dim())
-        };
+        let (codes, _) = reduced.one_by_one();
+        let groups = Groups::new(codes, items.num_distinct(), rows.code_dim());
         reduced.codes = Codes::Panels(groups.panels_in_order(&reduced));
         let whole = code_one_by_one(&Rows::full(items), Some(&groups.order));
-        let (reduction, quantizer) = rows.into_reduction();
+        let (reduction, quantizer) = rows.making().expect("reduced rows");
         GroupedCodes { reduction, quantizer, reduced, whole, groups }
-    }
-
-    pub(super) fn dim(&self) -> usize {
-        self.reduction.dim
     }
 
     /// Reduced rows, for queries to be reduced alike.
     pub(super) fn rows<'a>(&self, items: &'a Items) -> Rows<'a> {
-        Rows::kept(items, self.reduction.clone(), self.quantizer.clone(), self.reduced.prepared)
+        Rows::of_codes(items, self.reduction.clone(), self.quantizer.clone(), &self.reduced)
     }
 
     /// Whole rows.

@@ -19,7 +19,7 @@ const SAMPLE: usize = 16;
 /// Rows that are assigned together.
 const BLOCK: usize = 8192;
 /// Panels that a group has at most. Larger ones are parted, which leaves several with one centre.
-pub(super) const WIDTH: usize = 32;
+pub(super) const WIDTH: usize = 64;
 /// Groups that are looked at together.
 pub(super) const SPAN: usize = 16;
 
@@ -45,9 +45,10 @@ pub(super) struct Groups {
 }
 
 impl Groups {
-    /// As many groups as there are rows in one, but so that the tables do not take several times the bytes of the codes.
+    /// Half the square root: so many cost some thousand queries as much as they save them. Fewer where the tables would take
+    /// several times the bytes of the codes.
     pub fn count(num_rows: usize, code_dim: usize) -> usize {
-        ((num_rows as f64).sqrt().round() as usize).clamp(1, 32 * code_dim)
+        (((num_rows as f64).sqrt() / 2.0).round() as usize).clamp(1, 32 * code_dim)
     }
 
     /// Bytes of the tables of so many rows.

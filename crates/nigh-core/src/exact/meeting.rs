@@ -20,7 +20,7 @@ pub(super) struct Meeting<'a> {
     /// Of each query's codes.
     norms2: Vec<i32>,
     /// All of a group's panels: one bit each.
-    all: Vec<u32>,
+    all: Vec<u64>,
 }
 
 /// Keeps all scores.
@@ -52,7 +52,7 @@ impl<'a> Meeting<'a> {
         let near = scores.chunks_exact(stride).map(|scores| nearest(&scores[..groups.len()], groups, is_dot)).collect();
         let norm2 = |q: &[u8]| q.iter().map(|&c| (c as i32 - 128) * (c as i32 - 128)).sum();
         let norms2 = queries.chunks_exact(groups.dim()).map(norm2).collect();
-        let bits = |group: usize| ((1u64 << groups.panels_of(group).len()) - 1) as u32;
+        let bits = |group: usize| u64::MAX.checked_shr((WIDTH - groups.panels_of(group).len()) as u32).unwrap_or(0);
         let all = (0..stride).map(|group| if group < groups.len() { bits(group) } else { 0 }).collect();
         Meeting { groups, is_dot, scores, near, norms2, all }
     }
@@ -78,9 +78,9 @@ impl<'a> Meeting<'a> {
 
     /// Which panels of the groups of a span each slot has to see, as bits in `[group of the span][slot]`. `threshold` is the
     /// least score of a slot that matters, i32::MAX if none does.
-    pub fn look(&self, span: usize, threshold: impl Fn(usize) -> i32, wanted: &mut [u32]) {
+    pub fn look(&self, span: usize, threshold: impl Fn(usize) -> i32, wanted: &mut [u64]) {
         let (groups, n) = (self.groups, self.near.len());
-        let all: &[u32; SPAN] = self.all[span * SPAN..][..SPAN].try_into().expect("a span");
+        let all: &[u64; SPAN] = self.all[span * SPAN..][..SPAN].try_into().expect("a span");
         let unit = 1.0 / (1u64 << groups.shift) as f32;
         for slot in 0..n {
             let scores = self.scores[slot * groups.stride + span * SPAN..][..SPAN].try_into().expect("a span");
@@ -147,8 +147,8 @@ fn reached_body(
     within: f32,
     unit: f32,
     ahead: Ahead,
-    all: &[u32; SPAN],
-    wanted: &mut [u32; SPAN],
+    all: &[u64; SPAN],
+    wanted: &mut [u64; SPAN],
 ) {
     let (mut cuts, mut any) = ([0i16; SPAN], [false; SPAN]);
     for g in 0..SPAN {
@@ -160,9 +160,9 @@ fn reached_body(
     }
     for g in 0..SPAN {
         if any[g] {
-            let mut bits = 0u32;
+            let mut bits = 0u64;
             for p in 0..WIDTH {
-                bits |= ((ahead.reach[g][p] >= cuts[g]) as u32) << p;
+                bits |= ((ahead.reach[g][p] >= cuts[g]) as u64) << p;
             }
             wanted[g] = bits & all[g];
         }
@@ -177,7 +177,7 @@ for_each_level! {
         within: f32,
         unit: f32,
         ahead: Ahead,
-        all: &[u32; SPAN],
-        wanted: &mut [u32; SPAN],
+        all: &[u64; SPAN],
+        wanted: &mut [u64; SPAN],
     ) = reached_body;
 }

@@ -123,7 +123,11 @@ impl<'a> Job<'a> {
         };
         for sixteenths in sixteenths {
             let reduced = dim * sixteenths / 64 * 4;
-            if reduced < 8 || askers.len() < queries_per_dim * dim || n * (reduced * 5 + 8) > spare {
+            let bytes = match precision {
+                Precision::F32 => n * (reduced * 5 + 8),
+                Precision::Int8 => GroupedCodes::bytes(self.items, reduced),
+            };
+            if reduced < 8 || askers.len() < queries_per_dim * dim || bytes > spare {
                 continue;
             }
             let scan = match precision {

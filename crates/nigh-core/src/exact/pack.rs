@@ -17,6 +17,8 @@ pub(crate) struct CodedRows {
     pub(super) norm: f64,
     /// Of a row that is not.
     pub(super) prepared: f64,
+    /// What rounding may add to a distance of reduced rows.
+    pub(super) slack: f64,
 }
 
 pub(super) enum Codes {
@@ -26,7 +28,14 @@ pub(super) enum Codes {
     Rows { codes: Aligned<i8>, bias: Vec<i32> },
 }
 
+/// The largest residual norm, norm of a centred row, squared norm of one that is not, and slack.
+type Most = [f64; 4];
+
 impl CodedRows {
+    fn new(codes: Codes, [lost, norm, prepared, slack]: Most) -> CodedRows {
+        CodedRows { codes, lost, norm, prepared: prepared.sqrt(), slack }
+    }
+
     pub(super) fn panels(&self) -> &PanelsI8 {
         match &self.codes {
             Codes::Panels(panels) => panels,
@@ -51,60 +60,61 @@ impl CodedRows {
 /// Codes of all rows but a zero vector under cosine, which has no direction.
 pub(super) fn code_panels(rows: &Rows) -> CodedRows {
     let mut panels = PanelsI8::new(num_panels(rows.items.num_distinct()), rows.dim());
-    let (lost, norm, prepared) = code_rows(rows, None, &mut panels.data, &mut panels.bias, pack_i8);
-    CodedRows { codes: Codes::Panels(panels), lost, norm, prepared }
+    let most = code_rows(rows, None, &mut panels.data, &mut panels.bias, pack_i8);
+    CodedRows::new(Codes::Panels(panels), most)
 }
 
 /// As [`code_panels`], row by row, in the given order of positions.
 pub(super) fn code_one_by_one(rows: &Rows, order: Option<&[u32]>) -> CodedRows {
     let padded = num_panels(rows.items.num_distinct()) * PANEL;
     let (mut codes, mut bias) = (Aligned::zeroed(padded * rows.code_dim()), vec![i32::MIN; padded]);
-    let (lost, norm, prepared) = code_rows(rows, order, &mut codes, &mut bias, |rows, row, codes| {
+    let most = code_rows(rows, order, &mut codes, &mut bias, |rows, row, codes| {
         rows[row * codes.len()..][..codes.len()].copy_from_slice(codes);
     });
-    CodedRows { codes: Codes::Rows { codes, bias }, lost, norm, prepared }
+    CodedRows::new(Codes::Rows { codes, bias }, most)
 }
 
-/// `place` puts the codes of a row where they belong among those of 48. Returns the largest residual norm, and the largest norms of
-/// a centred row and of one that is not.
+/// `place` puts the codes of a row where they belong among those of 48.
 fn code_rows(
     rows: &Rows,
     order: Option<&[u32]>,
     data: &mut [i8],
     bias: &mut [i32],
     place: impl Fn(&mut [i8], usize, &[i8]) + Sync,
-) -> (f64, f64, f64) {
+) -> Most {
     let (dim, code_dim, n) = (rows.dim(), rows.code_dim(), rows.items.num_distinct());
     let step = rows.quantizer.step;
-    let coding = rows;
-    let (lost, norm, prepared) = data
-        .par_chunks_mut(PANEL * code_dim)
+    data.par_chunks_mut(PANEL * code_dim)
         .zip(bias.par_chunks_mut(PANEL))
         .enumerate()
         .map_init(
-            || (vec![0f32; dim], vec![0i8; code_dim]),
-            |(y, codes), (p, (data, bias))| {
-                let (mut most_lost, mut most, mut prepared) = (0f64, 0f64, 0f64);
-                for lane in 0..PANEL.min(n - p * PANEL) {
+            || (Vec::new(), vec![0f32; PANEL * dim], vec![0i8; code_dim]),
+            |(room, all, codes), (p, (data, bias))| {
+                let all = &mut all[..PANEL.min(n - p * PANEL) * dim];
+                let slack = rows.panel(p, order, room, all);
+                let mut most = [0.0, 0.0, 0.0, slack];
+                for (lane, y) in all.chunks_exact_mut(dim).enumerate() {
                     let row = p * PANEL + lane;
-                    let position = order.map_or(row, |order| order[row] as usize);
-                    if coding.is_zero(position) {
+                    if rows.is_zero(order.map_or(row, |order| order[row] as usize)) {
                         continue;
                     }
-                    coding.item(position, y);
-                    prepared = prepared.max(squared_norm(y));
-                    let lost = encode(y, &coding.quantizer.center, step, codes) as f64;
-                    most_lost = most_lost.max(lost);
+                    let prepared = squared_norm(y);
+                    rows.into_box(y);
+                    let lost = encode(y, &rows.quantizer.center, step, codes) as f64;
                     let code_norm2: i32 = codes.iter().map(|&c| c as i32 * c as i32).sum();
-                    most = most.max((code_norm2 as f64).sqrt() * step as f64 + lost);
+                    let norm = (code_norm2 as f64).sqrt() * step as f64 + lost;
+                    most = larger(most, [lost, norm, prepared, 0.0]);
                     place(data, lane, codes);
-                    bias[lane] = bias_i8(codes, !coding.is_dot());
+                    bias[lane] = bias_i8(codes, !rows.is_dot());
                 }
-                (most_lost, most, prepared)
+                most
             },
         )
-        .reduce(|| (0.0, 0.0, 0.0), |a, b| (a.0.max(b.0), a.1.max(b.1), a.2.max(b.2)));
-    (lost, norm, prepared.sqrt())
+        .reduce(|| [0.0; 4], larger)
+}
+
+fn larger(a: Most, b: Most) -> Most {
+    std::array::from_fn(|i| a[i].max(b[i]))
 }
 
 /// One f32 panel, packed again and again.

@@ -13,10 +13,6 @@ use rayon::prelude::*;
 pub(super) struct Reduction {
     /// Coordinates in the subspace, and one for the rest.
     pub dim: usize,
-    /// Reduced items by position.
-    pub rows: Vec<f32>,
-    /// What rounding may add to a distance of reduced rows, of the items' making.
-    pub slack: f64,
     mean: Vec<f32>,
     /// `dim - 1` orthonormal rows.
     basis: Matrix,
@@ -26,7 +22,7 @@ pub(super) struct Reduction {
 const SAMPLE_ROWS: usize = 4096;
 /// Rounds of subspace iteration: the subspace need not be the best, only good.
 const ROUNDS: usize = 4;
-/// Rows reduced together.
+/// Items reduced together.
 const BLOCK: usize = 64;
 
 impl Reduction {
@@ -42,22 +38,34 @@ impl Reduction {
             sample.extend(y.iter().zip(&mean).map(|(y, m)| y - m));
         }
         let basis = Matrix::new(&mixed(&subspace(&sample, items.dim, dim - 1), items.dim), items.dim);
-        let mut reduction = Reduction { dim, rows: vec![0.0; n * dim], slack: 0.0, mean, basis };
-        let mut rows = std::mem::take(&mut reduction.rows);
-        let slack = rows.par_chunks_mut(dim * BLOCK).enumerate().map_init(
-            || vec![0f32; items.dim * BLOCK],
-            |y, (block, out)| {
-                let y = &mut y[..out.len() / dim * items.dim];
-                for (i, y) in y.chunks_exact_mut(items.dim).enumerate() {
-                    let position = block * BLOCK + i;
-                    items.space.prepare(items.vector(position), items.norm2(position), y);
-                }
-                reduction.project(y, out)
-            },
-        );
-        reduction.slack = slack.reduce(|| 0.0, f64::max);
-        reduction.rows = rows;
-        reduction
+        Reduction { dim, mean, basis }
+    }
+
+    /// Every `stride`-th item reduced, and what rounding may add to their distances.
+    pub fn rows(&self, items: &Items, stride: usize) -> (Vec<f32>, f64) {
+        let (dim, n) = (self.dim, items.num_distinct().div_ceil(stride));
+        let mut rows = vec![0f32; n * dim];
+        let slack = rows.par_chunks_mut(dim * BLOCK).enumerate().map_init(Vec::new, |y, (block, out)| {
+            let first = block * BLOCK;
+            self.reduce(items, (first..first + out.len() / dim).map(|i| i * stride), y, out)
+        });
+        let slack = slack.reduce(|| 0.0, f64::max);
+        (rows, slack)
+    }
+
+    /// Reduces some items; returns what rounding may add to their distances. `y` is room.
+    pub fn reduce(
+        &self,
+        items: &Items,
+        positions: impl ExactSizeIterator<Item = usize>,
+        y: &mut Vec<f32>,
+        out: &mut [f32],
+    ) -> f64 {
+        y.resize(positions.len() * items.dim, 0.0);
+        for (y, position) in y.chunks_exact_mut(items.dim).zip(positions) {
+            items.space.prepare(items.vector(position), items.norm2(position), y);
+        }
+        self.project(y, out)
     }
 
     /// Reduces prepared rows (which are centred in place); returns what rounding may add to their distances.

@@ -1,7 +1,9 @@
 //! The rows that a scan scores: the prepared vectors, all of them or reduced to fewer dimensions.
 
+use super::pack::CodedRows;
 use super::reduce::Reduction;
 use crate::items::Items;
+use crate::kernel::PANEL;
 use crate::metric::{Metric, squared_norm};
 use crate::queries::Askers;
 use crate::space::Quantizer;
@@ -11,8 +13,14 @@ use std::sync::Arc;
 pub(super) struct Rows<'a> {
     pub items: &'a Items,
     reduction: Option<Arc<Reduction>>,
-    /// int8 codes of these rows cover their whole range.
+    /// Reduced items by position, for f32 scans; codes are made of a few at a time.
+    reduced: Vec<f32>,
+    /// int8 codes of these rows cover their whole range, or what lies beyond is moved to its edge first.
     pub quantizer: Quantizer,
+    /// Whether it is moved. The distance of two rows so moved is at most theirs, which will do for reduced rows.
+    boxed: bool,
+    /// What rounding may add to a distance of reduced rows, of the items' making.
+    pub slack: f64,
     /// The largest norms: as f32 scans see the rows (for those alone), and prepared but not centred.
     pub largest: f64,
     pub largest_prepared: f64,
@@ -28,37 +36,52 @@ pub(super) struct Asking {
     pub slack: f64,
 }
 
+/// Rows that the range of reduced rows is taken from, where some may lie beyond.
+const RANGE_ROWS: usize = 16_384;
+/// Rows ahead that are asked for.
+const AHEAD: usize = 6;
+
 impl<'a> Rows<'a> {
     pub fn full(items: &'a Items) -> Rows<'a> {
-        Rows::new(items, None, items.space.full.clone())
-    }
-
-    /// Rows of `dim` dimensions whose distances are at most the true ones (and whose products are at least the true ones).
-    pub fn reduced(items: &'a Items, dim: usize) -> Rows<'a> {
-        let reduction = Reduction::new(items, dim);
-        let quantizer = Quantizer::covering(&reduction.rows, dim);
-        Rows::new(items, Some(Arc::new(reduction)), quantizer)
-    }
-
-    /// Reduced rows of which only the codes are left.
-    pub fn kept(items: &'a Items, reduction: Arc<Reduction>, quantizer: Quantizer, largest_prepared: f64) -> Rows<'a> {
-        Rows { largest_prepared, ..Rows::new(items, Some(reduction), quantizer) }
-    }
-
-    /// Frees reduced rows, once they are coded.
-    pub fn forget(&mut self) {
-        if let Some(reduction) = self.reduction.as_mut().and_then(Arc::get_mut) {
-            reduction.rows = Vec::new();
+        Rows {
+            items,
+            reduction: None,
+            reduced: Vec::new(),
+            quantizer: items.space.full.clone(),
+            boxed: false,
+            slack: 0.0,
+            largest: 0.0,
+            largest_prepared: 0.0,
         }
     }
 
-    /// What makes reduced rows.
-    pub fn into_reduction(self) -> (Arc<Reduction>, Quantizer) {
-        (self.reduction.expect("reduced rows"), self.quantizer)
+    /// Rows of `dim` dimensions whose distances are at most the true ones (and whose products are at least the true ones), for
+    /// f32 scans.
+    pub fn reduced(items: &'a Items, dim: usize) -> Rows<'a> {
+        let reduction = Reduction::new(items, dim);
+        let (reduced, slack) = reduction.rows(items, 1);
+        Rows { reduction: Some(Arc::new(reduction)), reduced, slack, ..Rows::full(items) }
     }
 
-    fn new(items: &'a Items, reduction: Option<Arc<Reduction>>, quantizer: Quantizer) -> Rows<'a> {
-        Rows { items, reduction, quantizer, largest: 0.0, largest_prepared: 0.0 }
+    /// Likewise, for codes.
+    pub fn reduced_for_codes(items: &'a Items, dim: usize) -> Rows<'a> {
+        let reduction = Reduction::new(items, dim);
+        let boxed = items.metric != Metric::Dot;
+        let stride = if boxed { (items.num_distinct() / RANGE_ROWS).max(1) } else { 1 };
+        let quantizer = Quantizer::covering(&reduction.rows(items, stride).0, dim);
+        Rows { reduction: Some(Arc::new(reduction)), quantizer, boxed, ..Rows::full(items) }
+    }
+
+    /// The rows that `codes` were made of.
+    pub fn of_codes(items: &'a Items, reduction: Arc<Reduction>, quantizer: Quantizer, codes: &CodedRows) -> Rows<'a> {
+        let boxed = items.metric != Metric::Dot;
+        let (slack, largest_prepared) = (codes.slack, codes.prepared);
+        Rows { reduction: Some(reduction), quantizer, boxed, slack, largest_prepared, ..Rows::full(items) }
+    }
+
+    /// How these reduced rows are made.
+    pub fn making(self) -> Option<(Arc<Reduction>, Quantizer)> {
+        Some((self.reduction?, self.quantizer))
     }
 
     /// Finds the largest norms, for f32 scans; int8 ones find theirs while they code.
@@ -94,10 +117,42 @@ impl<'a> Rows<'a> {
         self.items.metric == Metric::Cosine && self.items.norm2(position) == 0.0
     }
 
+    /// A row, for f32 scans.
     pub fn item(&self, position: usize, out: &mut [f32]) {
         match &self.reduction {
             None => self.items.space.prepare(self.items.vector(position), self.items.norm2(position), out),
-            Some(reduction) => out.copy_from_slice(&reduction.rows[position * reduction.dim..][..reduction.dim]),
+            Some(reduction) => out.copy_from_slice(&self.reduced[position * reduction.dim..][..reduction.dim]),
+        }
+    }
+
+    /// The rows of a panel, for codes, in the given order of positions. Returns what rounding may add to their distances. `y`
+    /// is room.
+    pub fn panel(&self, panel: usize, order: Option<&[u32]>, y: &mut Vec<f32>, out: &mut [f32]) -> f64 {
+        let (items, n) = (self.items, self.items.num_distinct());
+        let first = panel * PANEL;
+        let position = |place: usize| order.map_or(place, |order| order[place] as usize);
+        match &self.reduction {
+            None => {
+                for (place, out) in (first..n).zip(out.chunks_exact_mut(items.dim)) {
+                    if order.is_some() && place + AHEAD < n {
+                        prefetch(items.vector(position(place + AHEAD)));
+                    }
+                    items.space.prepare(items.vector(position(place)), items.norm2(position(place)), out);
+                }
+                0.0
+            }
+            Some(reduction) => reduction.reduce(items, (first..n.min(first + PANEL)).map(position), y, out),
+        }
+    }
+
+    /// Moves what lies beyond the range of the codes to its edge.
+    pub fn into_box(&self, y: &mut [f32]) {
+        if self.boxed {
+            // As far as a code reaches without half a step.
+            let reach = 127.0 * self.quantizer.step;
+            for (y, &center) in y.iter_mut().zip(&self.quantizer.center) {
+                *y = y.max(center - reach).min(center + reach);
+            }
         }
     }
 
@@ -113,7 +168,9 @@ impl<'a> Rows<'a> {
                 let mut y = vec![0f32; self.items.dim];
                 self.items.space.prepare(askers.vector(asker), norm2, &mut y);
                 let slack = reduction.project(&mut y, out);
-                Asking { zero, prepared: squared_norm(out).sqrt(), slack: slack + reduction.slack }
+                let asking = Asking { zero, prepared: squared_norm(out).sqrt(), slack: slack + self.slack };
+                self.into_box(out);
+                asking
             }
         }
     }
@@ -124,4 +181,16 @@ impl<'a> Rows<'a> {
             y.iter_mut().zip(&self.items.space.mean).for_each(|(y, m)| *y -= m);
         }
     }
+}
+
+#[inline(always)]
+fn prefetch(row: &[f32]) {
+    #[cfg(target_arch = "x86_64")]
+    for line in row.chunks(16) {
+        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+        // SAFETY: prefetching has no effect but on caches.
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(line.as_ptr() as *const i8) };
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = row;
 }

@@ -53,7 +53,7 @@ impl Seeing<'_> {
     }
 
     /// Those with a bit set; most have, so that a branch would be guessed wrong often.
-    fn those(&mut self, wanting: &[(u32, u32)], bit: usize) {
+    fn those(&mut self, wanting: &[(u32, u64)], bit: usize) {
         self.slots.resize(wanting.len(), 0);
         let mut len = 0;
         for &(slot, bits) in wanting {
@@ -100,7 +100,7 @@ pub(super) fn walk(
         sieve.settle();
     }
     let num_slots = queries.len() / code_dim;
-    let (mut wanted, mut wanting) = (vec![0u32; SPAN * num_slots], Vec::with_capacity(num_slots));
+    let (mut wanted, mut wanting) = (vec![0u64; SPAN * num_slots], Vec::with_capacity(num_slots));
     for span in 0..groups.stride / SPAN {
         check(job.control)?;
         meeting.look(span, |slot| sieve.threshold(slot), &mut wanted);
