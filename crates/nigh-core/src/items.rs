@@ -193,6 +193,9 @@ impl Items {
         if self.num_distinct() * (self.dim + 8) > bytes {
             self.drop_codes();
         }
+        if self.grouped().is_some_and(|grouped| grouped.bytes(self) > bytes) {
+            self.keep_grouped(None);
+        }
     }
 
     /// Whether an exact search of so many queries is a matter of microseconds: few pairs, and codes that are there already. Few

@@ -1,8 +1,8 @@
-//! What int8 searches of many queries make of the items, and keep: reduced rows' codes in groups, and beside them whole rows' codes
-//! in the same order.
+//! What int8 searches of many queries make of the items, and keep: reduced rows' codes in groups, and beside them whole rows'
+//! codes in the same order.
 
 use super::groups::Groups;
-use super::pack::{Codes, CodedRows, code_one_by_one};
+use super::pack::{CodedRows, Codes, code_one_by_one};
 use super::reduce::Reduction;
 use super::rows::Rows;
 use crate::items::Items;
@@ -18,18 +18,20 @@ pub(crate) struct GroupedCodes {
     /// Of whole rows, one by one.
     pub(super) whole: CodedRows,
     pub(super) groups: Groups,
+    /// So many neighbors were wanted when this scan was found the cheapest.
+    pub(super) k: usize,
 }
 
 impl GroupedCodes {
     /// Bytes that these take while they are made, and after.
-    pub(super) fn bytes(items: &Items, dim: usize) -> usize {
+    pub(super) fn bytes_of(items: &Items, dim: usize) -> usize {
         let n = items.num_distinct();
         // Products alone have all rows reduced at once.
         let floats = if items.metric == Metric::Dot { 4 * dim } else { 0 };
         n * floats.max(2 * dim + items.dim + 16) + Groups::bytes(n, dim)
     }
 
-    pub(super) fn new(items: &Items, dim: usize) -> GroupedCodes {
+    pub(super) fn new(items: &Items, dim: usize, k: usize) -> GroupedCodes {
         let rows = Rows::reduced_for_codes(items, dim);
         let mut reduced = code_one_by_one(&rows, None);
         let (codes, _) = reduced.one_by_one();
@@ -37,7 +39,11 @@ impl GroupedCodes {
         reduced.codes = Codes::Panels(groups.panels_in_order(&reduced));
         let whole = code_one_by_one(&Rows::full(items), Some(&groups.order));
         let (reduction, quantizer) = rows.making().expect("reduced rows");
-        GroupedCodes { reduction, quantizer, reduced, whole, groups }
+        GroupedCodes { reduction, quantizer, reduced, whole, groups, k }
+    }
+
+    pub(crate) fn bytes(&self, items: &Items) -> usize {
+        GroupedCodes::bytes_of(items, self.reduction.dim)
     }
 
     /// Reduced rows, for queries to be reduced alike.

@@ -48,7 +48,7 @@ impl Groups {
     /// Half the square root: so many cost some thousand queries as much as they save them. Fewer where the tables would take
     /// several times the bytes of the codes.
     pub fn count(num_rows: usize, code_dim: usize) -> usize {
-        (((num_rows as f64).sqrt() / 2.0).round() as usize).clamp(1, 32 * code_dim)
+        (((num_rows as f64).sqrt() / 2.0).round() as usize).min(32 * code_dim).max(1)
     }
 
     /// Bytes of the tables of so many rows.
@@ -135,7 +135,8 @@ impl Groups {
     /// Fills in how far each panel reaches.
     fn measure(&mut self, codes: &[i8], centres: &[i8]) {
         let (dim, count, stride, shift) = (self.dim(), self.len(), self.stride, self.shift);
-        let (mut reach, mut most) = (std::mem::replace(&mut self.reach, Aligned::zeroed(0)), std::mem::take(&mut self.most));
+        let (mut reach, mut most) =
+            (std::mem::replace(&mut self.reach, Aligned::zeroed(0)), std::mem::take(&mut self.most));
         let (all_reach, all_most) = (SharedMut::new(&mut reach), SharedMut::new(&mut most));
         (0..count).into_par_iter().for_each(|group| {
             let centre = &centres[group * dim..][..dim];
@@ -213,7 +214,8 @@ fn sorted(codes: &[i8], home: &[u32], centres: &Centroids) -> (Vec<u32>, Vec<u32
     (order, starts)
 }
 
-/// The first panel of each group, and the end, and the groups' centres as codes: groups without a panel left out, those with too many parted.
+/// The first panel of each group, and the end, and the groups' centres as codes: groups without a panel left out, those with
+/// too many parted.
 fn parted(starts: &[u32], centres: &Centroids) -> (Vec<u32>, Vec<i8>) {
     let (mut panels, mut codes) = (vec![0u32], Vec::new());
     let mut last = 0;

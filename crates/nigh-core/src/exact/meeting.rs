@@ -181,3 +181,107 @@ for_each_level! {
         wanted: &mut [u64; SPAN],
     ) = reached_body;
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cluster::rng::Rng;
+    use crate::metric::Metric;
+
+    /// Codes near `centres` of them, all equal if there is one and no `spread`.
+    fn codes(n: usize, dim: usize, centres: usize, spread: usize, rng: &mut Rng) -> Vec<i8> {
+        let middle: Vec<i32> = (0..centres * dim).map(|_| rng.below(201) as i32 - 100).collect();
+        let mut out = Vec::new();
+        for _ in 0..n {
+            let centre = rng.below(centres) * dim;
+            let near = middle[centre..][..dim].iter();
+            out.extend(near.map(|&c| (c + rng.below(2 * spread + 1) as i32 - spread as i32).clamp(-128, 127) as i8));
+        }
+        out
+    }
+
+    fn key(query: &[i8], row: &[i8]) -> i32 {
+        let product: i32 = query.iter().zip(row).map(|(&q, &x)| q as i32 * x as i32).sum();
+        product - (row.iter().map(|&x| x as i32 * x as i32).sum::<i32>() + 1) / 2
+    }
+
+    /// Of all pairs of a query and a panel, those that are seen. Panics where a row that matters is not.
+    fn seen(rows: &[i8], dim: usize, queries: &[i8], k: usize, metric: Metric) -> (usize, usize) {
+        let (n, num_queries) = (rows.len() / dim, queries.len() / dim);
+        let groups = Groups::new(rows, n, dim);
+        let mut order = groups.order.clone();
+        order.sort_unstable();
+        assert!(order.iter().copied().eq(0..n as u32));
+        let offset: Vec<u8> = queries.iter().map(|&c| c as u8 ^ 0x80).collect();
+        let mut meeting = Meeting::new(&groups, &offset, metric == Metric::Dot);
+        let num_panels = groups.panels_of(groups.len() - 1).end;
+        let mut sees = vec![0; num_queries * num_panels];
+        for rank in 0..NEAR {
+            for (group, slot) in meeting.take_near(rank) {
+                groups.panels_of(group as usize).for_each(|p| sees[slot as usize * num_panels + p] += 1);
+            }
+        }
+        let row = |place: usize| &rows[groups.order[place] as usize * dim..][..dim];
+        let least: Vec<i32> = (queries.chunks_exact(dim))
+            .map(|q| {
+                let mut keys: Vec<i32> = (0..n).map(|place| key(q, row(place))).collect();
+                keys.sort_unstable_by(|a, b| b.cmp(a));
+                keys[k.min(n) - 1]
+            })
+            .collect();
+        let mut wanted = vec![0; SPAN * num_queries];
+        for span in 0..groups.stride / SPAN {
+            meeting.look(span, |slot| least[slot], &mut wanted);
+            for group in span * SPAN..groups.len().min((span + 1) * SPAN) {
+                for (slot, &bits) in wanted[group % SPAN * num_queries..][..num_queries].iter().enumerate() {
+                    for (bit, p) in groups.panels_of(group).enumerate() {
+                        sees[slot * num_panels + p] += (bits >> bit & 1) as usize;
+                    }
+                }
+            }
+        }
+        for (slot, query) in queries.chunks_exact(dim).enumerate() {
+            for p in 0..num_panels {
+                let seen = sees[slot * num_panels + p];
+                assert!(seen <= 1, "panel {p} seen twice");
+                let matters = (p * PANEL..n.min((p + 1) * PANEL)).any(|place| key(query, row(place)) >= least[slot]);
+                assert!(seen == 1 || !matters && metric != Metric::Dot, "panel {p} is skipped by slot {slot}");
+            }
+        }
+        (sees.iter().sum(), sees.len())
+    }
+
+    #[test]
+    fn no_panel_with_a_neighbor_is_skipped() {
+        let mut rng = Rng::new(3);
+        for (n, dim, centres, spread, num_queries) in [
+            (1, 8, 1, 0, 3),
+            (47, 8, 5, 3, 20),
+            (49, 12, 1, 0, 5),
+            (700, 8, 1, 0, 5),
+            (3000, 8, 1, 1, 50),
+            (3000, 40, 7, 127, 50),
+            // Larger than a group can be: parted.
+            (20_000, 8, 2, 2, 50),
+            (9000, 16, 60, 9, 200),
+        ] {
+            let rows = codes(n, dim, centres, spread, &mut rng);
+            let mut queries = rows[..rows.len().min(num_queries / 2 * dim)].to_vec();
+            queries.extend(codes(num_queries - num_queries / 2, dim, 3, 60, &mut rng));
+            for k in [1, 10] {
+                for metric in [Metric::L2, Metric::Dot] {
+                    let (seen, all) = seen(&rows, dim, &queries, k, metric);
+                    assert!(seen <= all && (metric != Metric::Dot || seen == all));
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn most_panels_of_other_clusters_are_skipped() {
+        let mut rng = Rng::new(5);
+        let rows = codes(9000, 16, 60, 9, &mut rng);
+        let (seen, all) = seen(&rows, 16, &rows[..100 * 16], 10, Metric::L2);
+        assert!(seen * 4 < all, "{seen} of {all}");
+    }
+}

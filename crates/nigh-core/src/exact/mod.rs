@@ -59,7 +59,8 @@ pub fn exact_search(
     with_threads(threads, || {
         let job = Job { items, askers: &askers, k, max_distance, output: &output, control };
         let mut left: Vec<u32> = (0..askers.len() as u32).collect();
-        if items.num_distinct() > scan::FEW_ITEMS && left.len() > direct::FEW_QUERIES {
+        let kept = precision == Precision::Int8 && job.kept().is_some();
+        if items.num_distinct() > scan::FEW_ITEMS && (kept || left.len() > direct::FEW_QUERIES) {
             let scan = job.choose_scan(&left, precision)?;
             // What it gives up goes to scans that keep less, which are made only then.
             let whole_rows = (scan.dim() < items.dim && scan.precision() == Precision::F32).then_some(precision);
@@ -107,6 +108,22 @@ impl<'a> Job<'a> {
         Scan::new(Rows::full(self.items), precision, self.wanted())
     }
 
+    /// What a search of many queries left that is worth it for this one, however few ask: nothing is to be made.
+    fn kept(&self) -> Option<Arc<GroupedCodes>> {
+        self.items.grouped().filter(|grouped| grouped.k >= self.wanted())
+    }
+
+    /// What a search of many queries left, or makes now.
+    fn grouped(&self, reduced: usize) -> Arc<GroupedCodes> {
+        let (items, whole) = (self.items, self.items.num_distinct() * (self.items.dim + 8));
+        items.grouped().unwrap_or_else(|| {
+            if whole + GroupedCodes::bytes_of(items, reduced) > items.spare_bytes {
+                items.drop_codes();
+            }
+            GroupedCodes::new(items, reduced, self.wanted()).into()
+        })
+    }
+
     /// The scan that is cheapest for a few of the askers. Costs are counted in multiply-adds, so the same input gives the same
     /// choice.
     fn choose_scan(&self, askers: &[u32], precision: Precision) -> Result<Scan<'a>> {
@@ -114,6 +131,9 @@ impl<'a> Job<'a> {
         let (n, spare) = (self.items.num_distinct(), self.items.spare_bytes);
         // What memory has no room for is not made: the answers are the same.
         let precision = if n * (dim + 8) > spare { Precision::F32 } else { precision };
+        if let Some(kept) = self.kept().filter(|_| precision == Precision::Int8) {
+            return Ok(Scan::grouped(self.items, kept, self.wanted()));
+        }
         let probe: Vec<u32> = askers.iter().copied().step_by((askers.len() / PROBE).max(1)).take(PROBE).collect();
         // Reduced rows have a multiple of 4 dimensions: for int8 that is a word. What they let pass costs int8 less, so that it
         // can do with fewer.
@@ -123,30 +143,33 @@ impl<'a> Job<'a> {
         };
         for sixteenths in sixteenths {
             let reduced = dim * sixteenths / 64 * 4;
-            let bytes = match precision {
-                Precision::F32 => n * (reduced * 5 + 8),
-                Precision::Int8 => GroupedCodes::bytes(self.items, reduced),
-            };
-            if reduced < 8 || askers.len() < queries_per_dim * dim || bytes > spare {
+            if reduced < 8 || askers.len() < queries_per_dim * dim {
                 continue;
             }
-            let scan = match precision {
-                Precision::F32 => Scan::new(Rows::reduced(self.items, reduced), precision, self.wanted()),
-                Precision::Int8 => {
-                    let codes = self.items.grouped().unwrap_or_else(|| {
-                        let codes = Arc::new(GroupedCodes::new(self.items, reduced));
-                        self.items.keep_grouped(Some(codes.clone()));
-                        codes
-                    });
-                    Scan::grouped(self.items, codes, self.wanted())
+            let worth_it = 0.75 * (dim * n) as f64;
+            match precision {
+                Precision::F32 if n * (reduced * 5 + 8) <= spare => {
+                    let scan = Scan::new(Rows::reduced(self.items, reduced), precision, self.wanted());
+                    if self.cost(&scan, &probe, precision)? < worth_it {
+                        return Ok(scan);
+                    }
                 }
-            };
-            if self.cost(&scan, &probe, precision)? < 0.75 * (dim * self.items.num_distinct()) as f64 {
-                return Ok(scan);
+                Precision::Int8 if GroupedCodes::bytes_of(self.items, reduced) <= spare => {
+                    let codes = self.grouped(reduced);
+                    let scan = Scan::grouped(self.items, codes.clone(), self.wanted());
+                    if self.cost(&scan, &probe, precision)? < worth_it {
+                        self.items.keep_grouped(Some(codes));
+                        return Ok(scan);
+                    }
+                }
+                _ => (),
             }
         }
         if precision == Precision::F32 || askers.len() < WORTH_PROBING {
             return Ok(self.full_scan(precision));
+        }
+        if self.items.grouped().is_some_and(|kept| kept.bytes(self.items) + n * (dim + 8) > spare) {
+            self.items.keep_grouped(None);
         }
         // Four times as fast as f32, where it can exclude most.
         let scan = self.full_scan(precision);

@@ -64,8 +64,8 @@ impl<'a, 'd> Sieve<'a, 'd> {
         self.whole.prefetch(panel);
     }
 
-    /// Looks up what is nearest of all that is kept, and fewer distances from now on, but sooner: a bound that lags lets several times as many
-    /// rows pass.
+    /// Looks up what is nearest of all that is kept, and fewer distances from now on, but sooner: a bound that lags lets several
+    /// times as many rows pass.
     pub fn settle(&mut self) {
         for slot in 0..self.bounds.len() {
             self.reservoirs.prune(slot);

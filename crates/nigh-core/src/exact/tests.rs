@@ -154,7 +154,7 @@ proptest! {
         let reduced = dim / 2 / 4 * 4;
         let scan = match precision {
             Precision::F32 => Scan::new(Rows::reduced(&items, reduced), precision, k),
-            Precision::Int8 => Scan::grouped(&items, GroupedCodes::new(&items, reduced).into(), k),
+            Precision::Int8 => Scan::grouped(&items, GroupedCodes::new(&items, reduced, k).into(), k),
         };
         let left = job.run(&scan, &all, 1).unwrap();
         job.run_direct(&left).unwrap();
@@ -273,4 +273,57 @@ fn codes_serve_the_next_search_while_they_are_true() {
 #[test]
 fn inner_products_of_wide_scales() {
     check_all(4, 203, 3, 9, Metric::Dot, 6590042579352043582, 1);
+}
+
+/// Rows near one of many centres, in a subspace mostly: what groups are for.
+fn clustered(n: usize, dim: usize, rng: &mut Rng) -> Vec<f32> {
+    let centres: Vec<f32> =
+        (0..n / 50 * dim).map(|i| if i % dim < dim / 8 { 40.0 * rng.normal() } else { 0.0 }).collect();
+    let mut rows = Vec::with_capacity(n * dim);
+    for _ in 0..n {
+        let centre = rng.next() as usize % (n / 50) * dim;
+        rows.extend(centres[centre..][..dim].iter().map(|c| (c + rng.normal()).round()));
+    }
+    rows
+}
+
+#[test]
+fn groups_are_kept_for_the_next_search_however_few_ask() {
+    let (n, dim, k) = (100_000, 64, 6);
+    let many: Vec<u32> = (0..n as u32).step_by(60).collect();
+    for metric in [Metric::L2, Metric::Cosine, Metric::Dot] {
+        let mut rng = Rng(11);
+        let vectors = clustered(n, dim, &mut rng);
+        let mut items = Items::new(vectors.clone(), dim, metric, 1, &()).unwrap();
+        let ask = |items: &Items, precision, rows: Option<&[u32]>, k| {
+            let asked = Queries::Items { rows, include_self: false };
+            let found = exact_search(items, asked, k, precision, None, 2, &()).unwrap();
+            (0..found.num_queries()).map(|q| results(&found, q)).collect::<Vec<_>>()
+        };
+        let expected = ask(&items, Precision::F32, Some(&many), k);
+        assert!(items.grouped().is_none());
+        assert_eq!(ask(&items, Precision::Int8, Some(&many), k), expected, "{metric:?}");
+        assert_eq!(items.grouped().is_some(), metric != Metric::Dot, "{metric:?}");
+        for count in [1, 20, 60] {
+            let (rows, few) = (&many[..count], &expected[..count]);
+            assert_eq!(ask(&items, Precision::Int8, Some(rows), k), few, "{metric:?} {count} rows");
+            // More neighbors than they were made for.
+            let more = ask(&items, Precision::F32, Some(rows), 200);
+            assert_eq!(ask(&items, Precision::Int8, Some(rows), 200), more, "{metric:?} {count} rows");
+        }
+        if metric == Metric::L2 {
+            let bytes = items.grouped().expect("kept").bytes(&items);
+            items.limit_spare_bytes(bytes);
+            assert!(items.grouped().is_some());
+            items.limit_spare_bytes(bytes - 1);
+            assert!(items.grouped().is_none());
+            assert_eq!(ask(&items, Precision::Int8, Some(&many), k), expected);
+            items.limit_spare_bytes(usize::MAX);
+            ask(&items, Precision::Int8, Some(&many), k);
+            assert!(items.grouped().is_some());
+        }
+        crate::Clusters::build(&mut items, 16, 1, 2, &()).unwrap();
+        assert!(items.grouped().is_none(), "the rows have other places now");
+        assert_eq!(ask(&items, Precision::Int8, Some(&many), k), expected, "{metric:?}");
+    }
 }
