@@ -1,5 +1,5 @@
 //! Queries a second of exact search: `scan_speed FILE.f32 DIM K NUM_QUERIES [THREADS [f32|int8]]`, FILE being raw little-endian
-//! rows. Each precision is timed twice.
+//! rows. Each precision is timed twice: the second search finds what the first made of the items. Then batches of few queries.
 
 use nigh_core::{Items, Level, Metric, Precision, Queries, exact_search};
 use std::time::Instant;
@@ -39,5 +39,15 @@ fn main() {
             num_queries as f64 / s,
             macs / s / 1e9
         );
+    }
+    let precision = if args.get(6).is_some_and(|a| a == "f32") { Precision::F32 } else { Precision::Int8 };
+    for count in [1, 10, 100, 1000].into_iter().filter(|&count| count <= num_queries) {
+        let (start, times) = (cpu_seconds(begin), 2000 / (count + 20));
+        for time in 0..times {
+            let rows: Vec<u32> = rows.iter().copied().cycle().skip(time * count).take(count).collect();
+            let queries = Queries::Items { rows: Some(&rows), include_self: false };
+            exact_search(&items, queries, k, precision, None, threads, &()).unwrap();
+        }
+        println!("{count} queries: {:.2} CPU ms", (cpu_seconds(begin) - start) * 1e3 / times as f64);
     }
 }
