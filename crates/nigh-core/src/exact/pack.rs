@@ -99,7 +99,7 @@ fn code_rows(
                         continue;
                     }
                     let prepared = squared_norm(y);
-                    rows.into_box(y);
+                    rows.clamp(y);
                     let lost = encode(y, &rows.quantizer.center, step, codes) as f64;
                     let code_norm2: i32 = codes.iter().map(|&c| c as i32 * c as i32).sum();
                     let norm = (code_norm2 as f64).sqrt() * step as f64 + lost;

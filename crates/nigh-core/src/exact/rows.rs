@@ -146,7 +146,7 @@ impl<'a> Rows<'a> {
     }
 
     /// Moves what lies beyond the range of the codes to its edge.
-    pub fn into_box(&self, y: &mut [f32]) {
+    pub fn clamp(&self, y: &mut [f32]) {
         if self.boxed {
             // As far as a code reaches without half a step.
             let reach = 127.0 * self.quantizer.step;
@@ -169,7 +169,7 @@ impl<'a> Rows<'a> {
                 self.items.space.prepare(askers.vector(asker), norm2, &mut y);
                 let slack = reduction.project(&mut y, out);
                 let asking = Asking { zero, prepared: squared_norm(out).sqrt(), slack: slack + self.slack };
-                self.into_box(out);
+                self.clamp(out);
                 asking
             }
         }
