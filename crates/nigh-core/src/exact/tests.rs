@@ -327,3 +327,29 @@ fn groups_are_kept_for_the_next_search_however_few_ask() {
         assert_eq!(ask(&items, Precision::Int8, Some(&many), k), expected, "{metric:?}");
     }
 }
+
+#[test]
+fn rows_beyond_the_range_of_the_sample_are_found() {
+    let (n, dim, k) = (40_000, 32, 5);
+    let mut rng = Rng(13);
+    let mut vectors = clustered(n, dim, &mut rng);
+    // Every other row is sampled.
+    let far = |i: usize| (i * 40 + 1) as u32;
+    for i in 0..100 {
+        vectors[far(i) as usize * dim..][..dim].iter_mut().for_each(|x| *x *= 3.0);
+    }
+    let items = Items::new(vectors, dim, Metric::L2, 1, &()).unwrap();
+    let rows: Vec<u32> = (0..100).flat_map(|i| [far(i), far(i) + 1]).collect();
+    let asking = Queries::Items { rows: Some(&rows), include_self: false };
+    let expected = exact_search(&items, asking, k, Precision::F32, None, 1, &()).unwrap();
+    let askers = Askers::new(&items, asking).unwrap();
+    let mut neighbors = Neighbors::new(rows.len(), k);
+    let output = Output::new(&mut neighbors);
+    let job = Job { items: &items, askers: &askers, k, max_distance: None, output: &output, control: &() };
+    let all: Vec<u32> = (0..rows.len() as u32).collect();
+    let scan = Scan::grouped(&items, GroupedCodes::new(&items, 8, k).into(), k + 1);
+    assert_eq!(job.run(&scan, &all, 1).unwrap(), []);
+    for q in 0..rows.len() {
+        assert_eq!(results(&neighbors, q), results(&expected, q), "row {}", rows[q]);
+    }
+}
