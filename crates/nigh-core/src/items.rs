@@ -9,6 +9,7 @@ use crate::reorder::reorder;
 use crate::space::Space;
 use crate::store::Store;
 use rayon::prelude::*;
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// Item vectors with a metric. Exact duplicates are stored once. A *position* is a place in storage; it is a distinct number
@@ -33,6 +34,8 @@ pub struct Items {
     codes: Mutex<Option<Arc<CodedRows>>>,
     /// What the last exact search of many queries made, likewise.
     grouped: Mutex<Option<Arc<GroupedCodes>>>,
+    /// A search of many queries made groups and found them not worth it: that is not tried again.
+    pub(crate) groups_failed: AtomicBool,
     /// The zero vector's position under cosine (duplicates are collapsed, so there is one at most).
     zero_position: Option<usize>,
 }
@@ -84,6 +87,7 @@ impl Items {
                 spare_bytes: usize::MAX,
                 codes: Mutex::new(None),
                 grouped: Mutex::new(None),
+                groups_failed: AtomicBool::new(false),
                 zero_position,
             })
         })

@@ -27,6 +27,7 @@ use rayon::prelude::*;
 use rows::Rows;
 use scan::{Found, Scan};
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 
 /// What the scan computes with. The answers are the same, bit for bit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -139,7 +140,7 @@ impl<'a> Job<'a> {
         // can do with fewer.
         let (queries_per_dim, sixteenths) = match precision {
             Precision::F32 => (32, [6, 8].as_slice()),
-            Precision::Int8 => (24, [5].as_slice()),
+            Precision::Int8 => (32, [5].as_slice()),
         };
         for sixteenths in sixteenths {
             let reduced = dim * sixteenths / 64 * 4;
@@ -154,6 +155,7 @@ impl<'a> Job<'a> {
                         return Ok(scan);
                     }
                 }
+                Precision::Int8 if self.items.groups_failed.load(Relaxed) => (),
                 Precision::Int8 if GroupedCodes::bytes_of(self.items, reduced) <= spare => {
                     let codes = self.grouped(reduced);
                     let scan = Scan::grouped(self.items, codes.clone(), self.wanted());
@@ -161,6 +163,8 @@ impl<'a> Job<'a> {
                         self.items.keep_grouped(Some(codes));
                         return Ok(scan);
                     }
+                    // Those that are kept were worth it for fewer neighbors.
+                    self.items.groups_failed.store(self.items.grouped().is_none(), Relaxed);
                 }
                 _ => (),
             }

@@ -290,7 +290,7 @@ fn clustered(n: usize, dim: usize, rng: &mut Rng) -> Vec<f32> {
 #[test]
 fn groups_are_kept_for_the_next_search_however_few_ask() {
     let (n, dim, k) = (100_000, 64, 6);
-    let many: Vec<u32> = (0..n as u32).step_by(60).collect();
+    let many: Vec<u32> = (0..n as u32).step_by(45).collect();
     for metric in [Metric::L2, Metric::Cosine, Metric::Dot] {
         let mut rng = Rng(11);
         let vectors = clustered(n, dim, &mut rng);
