@@ -1,7 +1,9 @@
 //! Nearest-neighbour kernels, exact search and cluster search. Pure numbers: rows in, row numbers and distances out.
 //! Nothing here knows of tables, ids or joins.
 
+mod brute;
 pub mod cluster;
+mod comparison;
 pub mod control;
 mod distinct;
 pub mod exact;
@@ -21,6 +23,7 @@ mod spill;
 mod store;
 
 pub use cluster::Clusters;
+pub use comparison::{Bits, Comparison, Numbers, Products};
 pub use control::{Control, Error, Result};
 pub use exact::{Precision, exact_search};
 pub use graph::{Around, Graph};

@@ -2,7 +2,8 @@
 
 use crate::control::{Error, Result};
 use crate::items::Items;
-use crate::metric::{Metric, distance, squared_norm};
+use crate::comparison::centred_squared_norm;
+use crate::metric::{Metric, squared_norm};
 use crate::neighbors::Neighbors;
 use crate::parallel::SharedMut;
 use rayon::prelude::*;
@@ -92,6 +93,7 @@ impl<'a> Askers<'a> {
     pub fn norm2(&self, asker: usize) -> f64 {
         match (self.items.metric, self.position(asker)) {
             (Metric::Cosine, Some(position)) => self.items.norm2(position),
+            (Metric::Cosine, None) if self.items.comparison.is_centred() => centred_squared_norm(self.vector(asker)),
             (Metric::Cosine, None) => squared_norm(self.vector(asker)),
             _ => 0.0,
         }
@@ -188,7 +190,7 @@ pub fn pair_distances(items: &Items, queries: Queries, k: usize, counts: &[u32],
         let (vector, norm2) = (askers.vector(q), askers.norm2(q));
         for j in 0..counts[q] as usize {
             let p = items.position_of_row(rows[q * k + j] as usize);
-            out[j] = distance(items.metric, vector, items.vector(p), norm2, items.norm2(p));
+            out[j] = items.distance(vector, items.vector(p), norm2, items.norm2(p));
         }
     });
     Ok(out)

@@ -83,7 +83,7 @@ impl Part {
         })
     }
 
-    /// Reads the part; `out` holds `rows * dim` floats.
+    /// Reads the part; `out` holds `rows * dim` floats, or as many words as bits take.
     pub fn read(&self, names: RowNames<'_>, dim: usize, out: StoreMut<'_>, control: &dyn Control) -> Result<Done> {
         guard(&self.file, || {
             check(control)?;

@@ -32,6 +32,8 @@ pub struct ReadOptions {
     /// False: a table without `id_col` gets its row numbers, as int64 named "id".
     pub id_required: bool,
     pub vector_col: String,
+    /// The metric is one of bits: columns of bytes and booleans are read as packed bits.
+    pub bits: bool,
     /// Further columns to carry, in this order.
     pub columns: Vec<String>,
     pub on_invalid: OnInvalid,
@@ -48,6 +50,7 @@ impl Default for ReadOptions {
             id_col: "id".into(),
             id_required: false,
             vector_col: "vector".into(),
+            bits: false,
             columns: Vec::new(),
             on_invalid: OnInvalid::Fail,
             threads: 1,
@@ -75,6 +78,8 @@ pub struct OpenTable {
     content: Content,
     pub num_rows: usize,
     pub dim: usize,
+    /// Places of a stored row: as [`Table::width`].
+    pub width: usize,
     /// What reading takes besides the vectors.
     pub need: ReadingNeed,
     given: bool,
@@ -93,13 +98,14 @@ impl OpenTable {
         if let [Source::Vectors { values, dim, .. }] = sources.as_slice() {
             let (num_rows, dim) = (matrix_rows("matrix 0", values, *dim, &options)?, *dim);
             let need = ReadingNeed { held_bytes: num_rows as u64 * 8, thread_bytes: 0, given_bytes: 0 };
-            return Ok(OpenTable { options, content: Content::Matrix(sources), num_rows, dim, need, given });
+            return Ok(OpenTable { options, content: Content::Matrix(sources), num_rows, dim, width: dim, need, given });
         }
         let plan = Plan::new(sources, &options)?;
         let dim = plan.dim()?;
         let num_rows = plan.parts.iter().map(|p| p.rows).sum();
-        let need = ReadingNeed::of(&plan.parts, dim);
-        Ok(OpenTable { options, content: Content::Parts(plan), num_rows, dim, need, given })
+        let width = plan.width(dim);
+        let need = ReadingNeed::of(&plan.parts, width);
+        Ok(OpenTable { options, content: Content::Parts(plan), num_rows, dim, width, need, given })
     }
 
     /// All of it was in memory before.
@@ -175,7 +181,7 @@ impl Plan {
         if format == Format::Parquet {
             let file = Arc::new(ParquetFile::open(name.clone(), source)?);
             let columns = self.select(&name, Selection::of(file.schema(), &name, options)?, options.side)?;
-            let fast = FastColumn::of(&file, columns.vector);
+            let fast = if columns.form.bits { None } else { FastColumn::of(&file, columns.vector) };
             for (group, n) in file.row_group_rows().enumerate() {
                 self.push(&name, &columns, Kind::RowGroup { file: file.clone(), group, fast }, n, &mut rows);
             }
@@ -221,17 +227,23 @@ impl Plan {
         Ok(self.first.as_ref().and_then(|(_, columns)| columns.form.fixed_dim()).unwrap_or(0))
     }
 
+    /// Places of a stored row of `dim` dimensions.
+    fn width(&self, dim: usize) -> usize {
+        self.first.as_ref().map_or(dim, |(_, columns)| columns.form.width(dim))
+    }
+
     fn run(self, dim: usize, options: &ReadOptions, control: &dyn Control) -> Result<Table> {
         let total: usize = self.parts.iter().map(|p| p.rows).sum();
         control.set_total(total as u64);
-        let mut vectors = matrix::zeros(total, dim, options.spill.as_ref())?;
+        let width = self.width(dim);
+        let mut vectors = matrix::zeros(total, width, options.spill.as_ref())?;
         let done = self.read_parts(vectors.as_mut(), dim, options, control)?;
 
         let (mut num_rows, mut start) = (0, 0);
         let (mut ids, mut columns, mut rejects) = (Vec::new(), Vec::new(), Vec::new());
         for (part, done) in self.parts.iter().zip(done) {
             if num_rows != start {
-                vectors.move_down(start * dim, num_rows * dim, done.kept * dim);
+                vectors.move_down(start * width, num_rows * width, done.kept * width);
             }
             num_rows += done.kept;
             start += part.rows;
@@ -243,14 +255,16 @@ impl Plan {
             }
             rejects.extend(done.rejects);
         }
-        vectors.truncate(num_rows * dim);
+        vectors.truncate(num_rows * width);
         let first = self.first.map(|(_, columns)| columns);
+        let bits = first.as_ref().is_some_and(|columns| columns.form.bits);
         let id_field = first.as_ref().and_then(|c| c.id_field.clone());
         let columns_schema = first.map_or_else(|| Arc::new(Schema::empty()), |c| c.carried_schema.clone());
         let bytes = self.sources.iter().map(|s| s.bytes).sum();
         Ok(Table {
             num_rows,
             dim,
+            bits,
             vectors,
             generated_ids: id_field.is_none(),
             id_field: id_field.unwrap_or_else(row_number_field),
@@ -275,7 +289,7 @@ impl Plan {
         let mut rest = vectors;
         let mut regions = Vec::with_capacity(self.parts.len());
         for part in &self.parts {
-            let (region, tail) = rest.split_at(part.rows * dim);
+            let (region, tail) = rest.split_at(part.rows * self.width(dim));
             regions.push(Mutex::new(Some(region)));
             rest = tail;
         }
@@ -364,6 +378,7 @@ fn read_matrix(sources: Vec<Source>, options: &ReadOptions, control: &dyn Contro
     Ok(Table {
         num_rows: rows,
         dim,
+        bits: false,
         vectors: values.into(),
         id_field: selection.id_field.unwrap_or_else(row_number_field),
         columns: chunks.iter().map(|_| empty.clone()).collect(),

@@ -6,9 +6,11 @@
 
 #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 mod grouped;
+pub(crate) mod bits;
 pub(crate) mod level;
 pub(crate) mod panel;
 pub(crate) mod scalar;
+pub(crate) mod terms;
 pub(crate) mod topk;
 mod widened;
 

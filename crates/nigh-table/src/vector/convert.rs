@@ -11,6 +11,7 @@ use arrow_array::{Array, ArrayRef, Int32Array, ListArray, StructArray};
 use arrow_schema::DataType;
 
 use crate::error::{Result, TableError, code};
+use crate::vector::bits;
 use crate::vector::element::Element;
 use crate::vector::form::{Layout, VectorForm};
 use crate::vector::sink::{Bad, Sink};
@@ -33,13 +34,22 @@ impl Spans {
             Layout::LargeList => self.array.as_list::<i64>().values(),
             Layout::ListView => self.array.as_list_view::<i32>().values(),
             Layout::LargeListView => self.array.as_list_view::<i64>().values(),
+            Layout::FixedBinary(_) | Layout::Binary | Layout::LargeBinary => &self.array,
         }
     }
 
     /// The elements of row `i`.
     pub fn span(&self, i: usize) -> Range<usize> {
         match self.layout {
-            Layout::Fixed(dim) => i * dim..(i + 1) * dim,
+            Layout::Fixed(dim) | Layout::FixedBinary(dim) => i * dim..(i + 1) * dim,
+            Layout::Binary => {
+                let o = self.array.as_binary::<i32>().value_offsets();
+                o[i] as usize..o[i + 1] as usize
+            }
+            Layout::LargeBinary => {
+                let o = self.array.as_binary::<i64>().value_offsets();
+                o[i] as usize..o[i + 1] as usize
+            }
             Layout::List | Layout::Spark => {
                 let o = self.array.as_list::<i32>().value_offsets();
                 o[i] as usize..o[i + 1] as usize
@@ -84,13 +94,17 @@ pub(crate) fn first_dim(form: VectorForm, array: &ArrayRef) -> Option<usize> {
         return (0..array.len()).find_map(|i| spark.size(i).ok().filter(|&n| n > 0));
     }
     let spans = Spans::new(form.layout, array);
-    (0..array.len()).filter(|&i| array.is_valid(i)).map(|i| spans.span(i).len()).find(|&n| n > 0)
+    let of_each = if form.bits && form.element != "boolean" { 8 } else { 1 };
+    (0..array.len()).filter(|&i| array.is_valid(i)).map(|i| of_each * spans.span(i).len()).find(|&n| n > 0)
 }
 
 /// Gives every row of `array` to `sink`.
 pub(crate) fn write_rows(form: VectorForm, array: &ArrayRef, sink: &mut Sink<'_>) -> Result<()> {
     if let Layout::Spark = form.layout {
         return write_spark(array.as_struct(), sink);
+    }
+    if form.bits {
+        return bits::write_rows(form, array, sink);
     }
     let spans = Spans::new(form.layout, array);
     match spans.values().data_type() {

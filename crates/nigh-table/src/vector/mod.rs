@@ -1,5 +1,6 @@
 //! Vector columns: which Arrow types are accepted, and their rows as float32.
 
+pub(crate) mod bits;
 pub(crate) mod convert;
 pub(crate) mod element;
 pub(crate) mod form;

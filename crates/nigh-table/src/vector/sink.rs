@@ -203,6 +203,26 @@ impl<'a> Sink<'a> {
         Ok(())
     }
 
+    /// Takes one row of `num_bits` packed bits; those of the last byte that are none are 0.
+    pub fn packed_row(&mut self, num_bits: usize, bytes: &[u8]) -> Result<()> {
+        if num_bits != self.dim || num_bits == 0 {
+            return self.bad(Bad::Length(num_bits));
+        }
+        if self.skipped() {
+            return Ok(());
+        }
+        let end = self.filled + num_bits.div_ceil(32);
+        let Some(out) = self.out.get_mut(self.filled, end) else { return Err(self.overflow()) };
+        for (word, bytes) in out.iter_mut().zip(bytes.chunks(4)) {
+            let mut four = [0u8; 4];
+            four[..bytes.len()].copy_from_slice(bytes);
+            *word = f32::from_bits(u32::from_le_bytes(four));
+        }
+        self.filled = end;
+        self.seen += 1;
+        Ok(())
+    }
+
     /// Notes or refuses one row that has no usable vector.
     pub fn bad(&mut self, bad: Bad) -> Result<()> {
         if self.skipped() {
