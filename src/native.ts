@@ -45,6 +45,8 @@ export interface NativeTable extends Disposable {
   readonly rejectedRows: number
   /** Vectors are packed bits; `dim` counts bits. */
   readonly isBits: boolean
+  /** Nothing but the largest index of sparse vectors told `dim`. */
+  readonly isOpen: boolean
   /** A copy of the vectors of some rows. */
   vectors(first: number, count: number): Float32Array
   countDuplicateIds(): Promise<number>
@@ -54,8 +56,12 @@ export interface NativeTable extends Disposable {
 export interface TableSize {
   rows: number
   dim: number
-  /** Bytes of a stored vector. */
+  /** Bytes of a stored vector; of sparse ones about. */
   rowBytes: number
+  isBits: boolean
+  /** Vectors are kept without their zeros. */
+  isSparse: boolean
+  isOpen: boolean
   /** Bytes of ids and carried columns. */
   heldBytes: number
   /** Bytes of the buffers of each thread that reads. */
@@ -98,6 +104,7 @@ export interface NativeItems extends Disposable {
   readonly numRows: number
   readonly numDistinct: number
   readonly dim: number
+  readonly isSparse: boolean
 }
 
 export interface NativeClusters extends Disposable {

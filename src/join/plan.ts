@@ -79,6 +79,8 @@ export interface Ready {
   reason?: string | undefined
   /** Where the vectors are, once that is settled. */
   memory?: MemoryPlan | undefined
+  /** The items are kept without their zeros. */
+  sparse?: boolean | undefined
 }
 
 /** Chooses the method by the cost model, and lays out the stages. */
@@ -87,7 +89,7 @@ export function planJoin(shape: JoinShape, params: JoinParams, level: CpuLevel, 
   const numLists = ready.numLists ?? chooseNumLists(shape.distinct ?? shape.items)
   const nprobe = guessNprobe(params.recall, numLists)
   const effort = ready.effort ?? params.plan?.effort ?? { numLists, nprobe, rescore: baseRescore(k) }
-  const coded = isIndexed(params.metric)
+  const coded = isIndexed(params.metric) && !ready.sparse
   const precision = params.plan?.precision ?? (coded ? exactPrecision(shape, k, level) : 'f32')
   const exact = exactSeconds(shape, k, precision, level)
   const cluster = {
@@ -163,6 +165,7 @@ function choose(
   ready: Ready,
 ): { method: 'exact' | 'cluster'; reason: string } {
   if (!isIndexed(params.metric)) return { method: 'exact', reason: `${params.metric} is searched exactly` }
+  if (ready.sparse) return { method: 'exact', reason: 'sparse vectors are searched exactly' }
   if (params.exact) return { method: 'exact', reason: 'asked for' }
   if (params.plan) return { method: params.plan.method, reason: 'a saved plan' }
   if (ready.reason) return { method: ready.effort ? 'cluster' : 'exact', reason: ready.reason }

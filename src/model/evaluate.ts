@@ -73,7 +73,7 @@ export async function evaluate(
   try {
     const itemTable = await read(items, 'item')
     const queryTable: NativeTable | undefined = queries === undefined ? undefined : await read(queries, 'query')
-    if (queryTable) requireSameVectors(queryTable, itemTable)
+    if (queryTable) requireSameVectors(queryTable, itemTable, metric)
     const [source, ...more] = await nativeSources(result, signal)
     if (!source || more.length > 0) throw invalidOption('result', 'must be one table')
     const found = held(await call((native, job) => native.readResult(source, itemTable, queryTable, job), { signal }))

@@ -2,13 +2,7 @@
 import { setImmediate } from 'node:timers/promises'
 import { invalidOption } from '../errors.ts'
 import { Rows } from '../indexes/rows.ts'
-import {
-  type CallOptions,
-  callNow,
-  type DistanceFunction,
-  type NativeNeighbors,
-  throwIfAborted,
-} from '../native.ts'
+import { type CallOptions, callNow, type DistanceFunction, type NativeNeighbors, throwIfAborted } from '../native.ts'
 import type { Ask } from './search.ts'
 
 /** Milliseconds after which others get their turn. */

@@ -67,9 +67,7 @@ impl Comparison {
         }
         let numbers = |numbers| Some(Comparison::Numbers(numbers));
         match name {
-            "squared-l2" => {
-                Some(Comparison::Products(Products { metric: Metric::L2, squared: true, centred: false }))
-            }
+            "squared-l2" => Some(Comparison::Products(Products { metric: Metric::L2, squared: true, centred: false })),
             "correlation" => {
                 Some(Comparison::Products(Products { metric: Metric::Cosine, squared: false, centred: true }))
             }

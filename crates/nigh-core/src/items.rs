@@ -9,6 +9,7 @@ use crate::metric::{Metric, squared_norm};
 use crate::parallel::with_threads;
 use crate::reorder::reorder;
 use crate::space::Space;
+use crate::sparse::{Sparse, SparseItems};
 use crate::store::Store;
 use rayon::prelude::*;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -37,6 +38,8 @@ pub struct Items {
     codes: Mutex<Option<Arc<CodedRows>>>,
     /// What f32 sums of the rows may meet; where they are compared number by number.
     pub(crate) extent: Extent,
+    /// Rows without their zeros; then there are no others.
+    sparse: Option<SparseItems>,
     /// The zero vector's position under cosine (duplicates are collapsed, so there is one at most).
     zero_position: Option<usize>,
 }
@@ -103,9 +106,21 @@ impl Items {
                 spare_bytes: usize::MAX,
                 codes: Mutex::new(None),
                 extent,
+                sparse: None,
                 zero_position,
             })
         })
+    }
+
+    /// Of sparse rows, which have a search of their own.
+    pub fn of_sparse(rows: Sparse, comparison: Comparison, control: &dyn Control) -> Result<Items> {
+        let (dim, num_rows) = (rows.dim, rows.num_rows());
+        let items = Items::new(Vec::new(), dim, comparison, 1, control)?;
+        Ok(Items { num_rows, sparse: Some(SparseItems::new(rows, comparison)?), ..items })
+    }
+
+    pub fn sparse(&self) -> Option<&SparseItems> {
+        self.sparse.as_ref()
     }
 
     pub fn comparison(&self) -> Comparison {
@@ -125,6 +140,9 @@ impl Items {
 
     /// Rows that differ from all rows before them: what is searched.
     pub fn num_distinct(&self) -> usize {
+        if self.sparse.is_some() {
+            return self.num_rows;
+        }
         self.vectors.len().checked_div(self.dim).unwrap_or(0)
     }
 
@@ -139,7 +157,7 @@ impl Items {
 
     /// Whether scans of inner products, lists and graphs can search them.
     pub fn is_made_of_products(&self) -> bool {
-        matches!(self.comparison, Comparison::Products(_))
+        self.sparse.is_none() && matches!(self.comparison, Comparison::Products(_))
     }
 
     /// The distance a caller sees. See [`Comparison::distance`].

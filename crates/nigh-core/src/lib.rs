@@ -19,6 +19,7 @@ mod queries;
 mod reorder;
 mod rescore;
 mod space;
+mod sparse;
 mod spill;
 mod store;
 
@@ -33,5 +34,6 @@ pub use kernel::Level;
 pub use metric::Metric;
 pub use neighbors::{Neighbors, recall};
 pub use queries::{Queries, pair_distances};
+pub use sparse::{Sparse, SparseItems, SparseQueries, SparseRow};
 pub use spill::{SpillTo, free_bytes};
 pub use store::{Store, StoreMut};

@@ -1,8 +1,8 @@
 //! Who asks, and where the answers go.
 
+use crate::comparison::centred_squared_norm;
 use crate::control::{Error, Result};
 use crate::items::Items;
-use crate::comparison::centred_squared_norm;
 use crate::metric::{Metric, squared_norm};
 use crate::neighbors::Neighbors;
 use crate::parallel::SharedMut;
@@ -164,6 +164,9 @@ impl Output {
 /// True distances of given pairs: of query `i` and each of its `counts[i]` item rows at `rows[i * k ..]`. Same shape as `rows`;
 /// places beyond the counts are 0.
 pub fn pair_distances(items: &Items, queries: Queries, k: usize, counts: &[u32], rows: &[u32]) -> Result<Vec<f32>> {
+    if let Some(sparse) = items.sparse() {
+        return sparse.ask(queries, |asked| sparse.pair_distances(asked, k, counts, rows));
+    }
     // All rows of the items ask one by one here: duplicates have their own pairs.
     let every: Vec<u32>;
     let queries = match queries {

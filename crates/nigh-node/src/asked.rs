@@ -42,12 +42,14 @@ impl Ask {
         (self.rows.as_deref(), &self.options)
     }
 
-    /// Calls `f` with the queries: those of the table, or else the items themselves.
+    /// Calls `f` with the queries: those of the table, or else the items themselves. Sparse queries come to dense items some
+    /// at a time.
     pub fn with(
         &self,
         items: &nigh_core::Items,
         queries: Option<&crate::table::Shared>,
-        f: impl FnOnce(nigh_core::Queries) -> nigh_core::Result<nigh_core::Neighbors>,
+        control: &dyn nigh_core::Control,
+        f: impl Fn(nigh_core::Queries) -> nigh_core::Result<nigh_core::Neighbors>,
     ) -> Outcome<nigh_core::Neighbors> {
         let rows = self.rows.as_deref();
         let check = |n: usize| match rows.and_then(|r| r.iter().find(|&&r| r as usize >= n)) {
@@ -61,28 +63,59 @@ impl Ask {
         };
         let table = crate::table::read(queries);
         check(table.num_rows)?;
+        let asked = rows.map_or(table.num_rows, |r| r.len());
         if items.num_rows() == 0 {
-            let asked = rows.map_or(table.num_rows, |r| r.len());
             return Ok(nigh_core::Neighbors::new(asked, self.options.k as usize));
         }
-        if table.num_rows > 0 && items.num_rows() > 0 && table.width() != items.dim() {
+        if let Some(items) = items.sparse() {
+            let (k, threads) = (self.options.k as usize, self.options.threads as usize);
+            let max = self.options.max_distance.map(|d| d as f32);
+            let asked = AskedSparse::of(&table, rows);
+            return Ok(items.search(asked.queries(), k, max, threads, control)?);
+        }
+        let fits = if table.sparse.is_some() { table.dim <= items.dim() } else { table.width() == items.dim() };
+        if table.num_rows > 0 && !fits {
             let text = format!("queries have {} numbers or words a row; items have {}", table.width(), items.dim());
             return Err(Failure::new("DIMENSION_MISMATCH", text));
         }
-        let asked = AskedVectors::of(&table, rows);
-        Ok(f(asked.queries())?)
+        let together = if table.sparse.is_some() { (SCATTERED / items.dim().max(1)).max(1) } else { asked.max(1) };
+        if asked <= together {
+            return Ok(f(AskedVectors::of(&table, rows, items.dim()).queries())?);
+        }
+        let every: Vec<u32> = rows.map_or_else(|| (0..asked as u32).collect(), |rows| rows.to_vec());
+        let mut all = nigh_core::Neighbors::new(0, self.options.k as usize);
+        for rows in every.chunks(together) {
+            let found = f(AskedVectors::of(&table, Some(rows), items.dim()).queries())?;
+            all.counts.extend(found.counts);
+            all.rows.extend(found.rows);
+            all.distances.extend(found.distances);
+        }
+        Ok(all)
     }
 }
 
-/// The vectors of queries as searches take them. Those of a spill file come to the heap, the rows that ask alone.
+/// Numbers of sparse queries that are written out at a time.
+const SCATTERED: usize = 16 << 20;
+
+/// The vectors of queries as searches take them. Those of a spill file come to the heap, and sparse ones with their zeros: the
+/// rows that ask alone.
 pub struct AskedVectors<'a> {
     vectors: std::borrow::Cow<'a, [f32]>,
     rows: Option<&'a [u32]>,
 }
 
 impl<'a> AskedVectors<'a> {
-    pub fn of(table: &'a nigh_table::Table, rows: Option<&'a [u32]>) -> AskedVectors<'a> {
-        let (vectors, width) = (&table.vectors, table.width());
+    /// For items of `width` numbers a row.
+    pub fn of(table: &'a nigh_table::Table, rows: Option<&'a [u32]>, width: usize) -> AskedVectors<'a> {
+        let vectors = &table.vectors;
+        if let Some(sparse) = &table.sparse {
+            let mut scattered = Vec::new();
+            match rows {
+                None => sparse.scatter(0..table.num_rows, width, &mut scattered),
+                Some(rows) => sparse.scatter(rows.iter().map(|&row| row as usize), width, &mut scattered),
+            }
+            return AskedVectors { vectors: scattered.into(), rows: None };
+        }
         if !vectors.is_spilled() {
             return AskedVectors { vectors: vectors.part(0, vectors.len()).into(), rows };
         }
@@ -99,5 +132,30 @@ impl<'a> AskedVectors<'a> {
 
     pub fn queries(&self) -> nigh_core::Queries<'_> {
         nigh_core::Queries::Vectors { vectors: &self.vectors, rows: self.rows }
+    }
+}
+
+/// The queries of sparse items: dense ones lose their zeros.
+pub struct AskedSparse<'a> {
+    queries: std::borrow::Cow<'a, nigh_core::Sparse>,
+    rows: Option<&'a [u32]>,
+}
+
+impl<'a> AskedSparse<'a> {
+    pub fn of(table: &'a nigh_table::Table, rows: Option<&'a [u32]>) -> AskedSparse<'a> {
+        use std::borrow::Cow;
+        if let Some(sparse) = &table.sparse {
+            return AskedSparse { queries: Cow::Borrowed(sparse), rows };
+        }
+        let vectors = table.vectors.part(0, table.vectors.len());
+        let queries = match rows {
+            None => nigh_core::Sparse::of_dense(vectors, table.dim, 0..table.num_rows),
+            Some(rows) => nigh_core::Sparse::of_dense(vectors, table.dim, rows.iter().map(|&row| row as usize)),
+        };
+        AskedSparse { queries: Cow::Owned(queries), rows: None }
+    }
+
+    pub fn queries(&self) -> nigh_core::SparseQueries<'_> {
+        nigh_core::SparseQueries::Rows { queries: &self.queries, rows: self.rows }
     }
 }

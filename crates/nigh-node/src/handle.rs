@@ -75,7 +75,8 @@ impl Product for NewItems {
     fn into_js(self, env: &Env) -> Result<Items> {
         let NewItems { items, dim } = self;
         // Raw vectors, and int8 codes with norms beside them.
-        let bytes = items.num_rows() * (items.dim() * 5 + 16);
+        let vectors = items.sparse().map_or(items.num_rows() * items.dim() * 5, |items| items.rows().size_bytes());
+        let bytes = vectors + items.num_rows() * 16;
         Ok(Items { handle: Handle::new(RwLock::new(items), "items", bytes, env), dim })
     }
 }
@@ -119,6 +120,11 @@ impl Items {
     pub fn limit_resident_bytes(&self, bytes: f64) -> Result<()> {
         locked(&*self.handle.get()?).limit_resident_bytes(bytes as usize);
         Ok(())
+    }
+    /// Vectors are kept without their zeros.
+    #[napi(getter)]
+    pub fn is_sparse(&self) -> Result<bool> {
+        Ok(locked(&*self.handle.get()?).sparse().is_some())
     }
     #[napi(getter)]
     pub fn num_distinct(&self) -> Result<u32> {

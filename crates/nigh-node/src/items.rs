@@ -28,27 +28,44 @@ pub fn new_items(
 ) -> Result<AsyncTask<Work<NewItems>>> {
     let (table, state) = (table.handle.get()?, job.state.clone());
     Ok(spawn(move || {
-        let (vectors, width, bits, dim) = {
-            let mut table = table.write().unwrap_or_else(PoisonError::into_inner);
-            let vectors = match &range {
-                None => table.take_vectors(),
-                Some(range) => copied(&table, range)?,
-            };
-            (vectors, table.width(), table.bits, table.dim)
-        };
-        let of = if bits { "bits" } else { "numbers" };
-        let comparison = nigh_core::Comparison::parse(&metric, bits)
+        let mut table = table.write().unwrap_or_else(PoisonError::into_inner);
+        let (width, dim, of) = (table.width(), table.dim, if table.bits { "bits" } else { "numbers" });
+        let comparison = nigh_core::Comparison::parse(&metric, table.bits)
             .ok_or_else(|| Failure::new("INVALID_ARGUMENT", format!("no metric {metric} of {of}")))?;
+        if table.sparse.is_some() {
+            let rows = match &range {
+                None => table.sparse.take().expect("sparse rows"),
+                Some(range) => sliced(&table, range)?,
+            };
+            drop(table);
+            return Ok(NewItems { items: nigh_core::Items::of_sparse(rows, comparison, &*state)?, dim });
+        }
+        let vectors = match &range {
+            None => table.take_vectors(),
+            Some(range) => copied(&table, range)?,
+        };
+        drop(table);
         let items = nigh_core::Items::new(vectors, width, comparison, threads as usize, &*state)?;
         Ok(NewItems { items, dim })
     }))
 }
 
 fn copied(table: &nigh_table::Table, range: &RowRange) -> Outcome<nigh_core::Store> {
+    let ((first, count), width) = (checked(table, range)?, table.width());
+    Ok(table.vectors.copy(first * width, count * width).into())
+}
+
+fn sliced(table: &nigh_table::Table, range: &RowRange) -> Outcome<nigh_core::Sparse> {
+    let (first, count) = checked(table, range)?;
+    let missing = || Failure::new("INVALID_ARGUMENT", "the table has lost its vectors");
+    Ok(table.sparse.as_ref().ok_or_else(missing)?.slice(first, count))
+}
+
+fn checked(table: &nigh_table::Table, range: &RowRange) -> Outcome<(usize, usize)> {
     let (first, count) = (range.first as usize, range.count as usize);
     if first + count > table.num_rows {
         let text = format!("{count} rows from row {first} on of {} rows", table.num_rows);
         return Err(Failure::new("INVALID_ARGUMENT", text));
     }
-    Ok(table.vectors.copy(first * table.width(), count * table.width()).into())
+    Ok((first, count))
 }

@@ -1,10 +1,10 @@
 //! Searches, exact and by lists.
 
 use crate::asked::Ask;
-pub use crate::asked::{AskedVectors, SearchOptions};
+pub use crate::asked::{AskedSparse, AskedVectors, SearchOptions};
+use crate::failure::{Failure, Outcome};
 pub(crate) use crate::handle::finalize;
 pub use crate::handle::{Clusters, Handle, Items, Neighbors, locked};
-use crate::failure::{Failure, Outcome};
 use crate::job::Job;
 use crate::table::Table;
 use crate::work::{Answer, Work, answer, spawn};
@@ -47,7 +47,7 @@ pub fn exact_search(
         let items = locked(&items);
         let o = &ask.options;
         let (k, max, threads) = (o.k as usize, o.max_distance.map(|d| d as f32), o.threads as usize);
-        ask.with(&items, queries.as_deref(), |asked| {
+        ask.with(&items, queries.as_deref(), &*state, |asked| {
             nigh_core::exact_search(&items, asked, k, precision, max, threads, &*state)
         })
     })
@@ -89,7 +89,7 @@ pub fn cluster_search(
         let o = &ask.options;
         let (k, max, threads) = (o.k as usize, o.max_distance.map(|d| d as f32), o.threads as usize);
         let rescore = o.rescore.unwrap_or(o.k).max(o.k) as usize;
-        ask.with(&items, queries.as_deref(), |asked| {
+        ask.with(&items, queries.as_deref(), &*state, |asked| {
             clusters.search(&items, asked, k, nprobe, rescore, max, threads, &*state)
         })
     })

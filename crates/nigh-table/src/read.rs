@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use arrow_array::{Array, ArrayRef};
 use arrow_schema::{DataType, Field, Schema};
 use bytes::Bytes;
-use nigh_core::{SpillTo, StoreMut};
+use nigh_core::{Sparse, SpillTo, StoreMut};
 
 use crate::columns::Selection;
 use crate::control::{Control, check};
@@ -18,7 +18,7 @@ use crate::matrix;
 use crate::need::ReadingNeed;
 use crate::parquet_in::ParquetFile;
 use crate::parquet_in::fast::FastColumn;
-use crate::part::{Done, Kind, Part};
+use crate::part::{Done, Kind, Part, Region};
 use crate::source::{self, Format, Input, Source};
 use crate::table::{SourceInfo, Table};
 use crate::vector::sink::RowNames;
@@ -80,6 +80,10 @@ pub struct OpenTable {
     pub dim: usize,
     /// Places of a stored row: as [`Table::width`].
     pub width: usize,
+    /// Vectors are kept without their zeros; `width` is an estimate then.
+    pub sparse: bool,
+    /// Nothing tells `dim` but the largest index there is.
+    pub open_dim: bool,
     /// What reading takes besides the vectors.
     pub need: ReadingNeed,
     given: bool,
@@ -98,14 +102,34 @@ impl OpenTable {
         if let [Source::Vectors { values, dim, .. }] = sources.as_slice() {
             let (num_rows, dim) = (matrix_rows("matrix 0", values, *dim, &options)?, *dim);
             let need = ReadingNeed { held_bytes: num_rows as u64 * 8, thread_bytes: 0, given_bytes: 0 };
-            return Ok(OpenTable { options, content: Content::Matrix(sources), num_rows, dim, width: dim, need, given });
+            return Ok(OpenTable {
+                options,
+                content: Content::Matrix(sources),
+                num_rows,
+                dim,
+                width: dim,
+                sparse: false,
+                open_dim: false,
+                need,
+                given,
+            });
         }
         let plan = Plan::new(sources, &options)?;
         let dim = plan.dim()?;
         let num_rows = plan.parts.iter().map(|p| p.rows).sum();
-        let width = plan.width(dim);
+        let pairs = plan.choose_sparse(dim)?;
+        let width = pairs.unwrap_or(plan.width(dim));
         let need = ReadingNeed::of(&plan.parts, width);
-        Ok(OpenTable { options, content: Content::Parts(plan), num_rows, dim, width, need, given })
+        let open_dim = plan.first.as_ref().is_some_and(|(_, columns)| columns.form.is_open());
+        let sparse = pairs.is_some();
+        Ok(OpenTable { options, content: Content::Parts(plan), num_rows, dim, width, sparse, open_dim, need, given })
+    }
+
+    pub fn is_bits(&self) -> bool {
+        match &self.content {
+            Content::Parts(plan) => plan.first.as_ref().is_some_and(|(_, columns)| columns.form.bits),
+            Content::Matrix(_) => false,
+        }
     }
 
     /// All of it was in memory before.
@@ -130,11 +154,17 @@ struct Plan {
     first: Option<(Arc<str>, Arc<Selection>)>,
     sources: Vec<SourceInfo>,
     global_row: u64,
+    /// Vectors are kept without their zeros.
+    sparse: bool,
 }
+
+/// Pairs are kept as pairs where so many times as many numbers are zero (a pair takes as much as two), and they are long.
+const SPARSE: usize = 16;
+const LONG: usize = 64;
 
 impl Plan {
     fn new(sources: Vec<Source>, options: &ReadOptions) -> Result<Plan> {
-        let mut plan = Plan { parts: Vec::new(), first: None, sources: Vec::new(), global_row: 0 };
+        let mut plan = Plan { parts: Vec::new(), first: None, sources: Vec::new(), global_row: 0, sparse: false };
         let (mut buffers, mut matrices) = (0, 0);
         for source in sources {
             if let Source::Vectors { values, dim, ids } = source {
@@ -219,17 +249,37 @@ impl Plan {
         if let Some(dim) = self.parts.iter().find_map(|p| p.columns.form.fixed_dim()) {
             return Ok(dim);
         }
+        let mut largest = None;
         for part in &self.parts {
-            if let Some(dim) = part.first_dim()? {
+            largest = largest.max(part.first_dim()?);
+            if let Some(dim) = largest
+                && !part.columns.form.is_open()
+            {
                 return Ok(dim);
             }
+        }
+        if let Some(dim) = largest {
+            return Ok(dim);
         }
         Ok(self.first.as_ref().and_then(|(_, columns)| columns.form.fixed_dim()).unwrap_or(0))
     }
 
+    /// Decides by the first rows whether vectors are kept without their zeros: then the places that a row takes, about.
+    fn choose_sparse(&mut self, dim: usize) -> Result<Option<usize>> {
+        let Some(first) = self.parts.iter().find(|part| part.columns.form.has_pairs()) else { return Ok(None) };
+        let Some((rows, values)) = first.count_values()?.filter(|counted| counted.0 > 0) else { return Ok(None) };
+        let all_pairs = self.parts.iter().all(|part| part.columns.form.has_pairs());
+        self.sparse = all_pairs && (first.columns.form.is_open() || dim >= LONG && values * SPARSE <= rows * dim);
+        Ok(self.sparse.then(|| 2 * values.div_ceil(rows) + 2))
+    }
+
     /// Places of a stored row of `dim` dimensions.
     fn width(&self, dim: usize) -> usize {
-        self.first.as_ref().map_or(dim, |(_, columns)| columns.form.width(dim))
+        match &self.first {
+            Some(_) if self.sparse => 0,
+            Some((_, columns)) => columns.form.width(dim),
+            None => dim,
+        }
     }
 
     fn run(self, dim: usize, options: &ReadOptions, control: &dyn Control) -> Result<Table> {
@@ -241,11 +291,15 @@ impl Plan {
 
         let (mut num_rows, mut start) = (0, 0);
         let (mut ids, mut columns, mut rejects) = (Vec::new(), Vec::new(), Vec::new());
+        let mut sparse = self.sparse.then(|| Sparse::new(dim));
         for (part, done) in self.parts.iter().zip(done) {
             if num_rows != start {
                 vectors.move_down(start * width, num_rows * width, done.kept * width);
             }
             num_rows += done.kept;
+            if let (Some(all), Some(rows)) = (&mut sparse, done.sparse) {
+                all.append(rows);
+            }
             start += part.rows;
             for (chunk, batch) in done.ids.into_iter().zip(done.columns) {
                 if !chunk.is_empty() {
@@ -257,6 +311,7 @@ impl Plan {
         }
         vectors.truncate(num_rows * width);
         let first = self.first.map(|(_, columns)| columns);
+        let first_open = first.as_ref().is_some_and(|columns| columns.form.is_open());
         let bits = first.as_ref().is_some_and(|columns| columns.form.bits);
         let id_field = first.as_ref().and_then(|c| c.id_field.clone());
         let columns_schema = first.map_or_else(|| Arc::new(Schema::empty()), |c| c.carried_schema.clone());
@@ -265,6 +320,8 @@ impl Plan {
             num_rows,
             dim,
             bits,
+            sparse,
+            open_dim: first_open,
             vectors,
             generated_ids: id_field.is_none(),
             id_field: id_field.unwrap_or_else(row_number_field),
@@ -302,7 +359,8 @@ impl Plan {
                 if i >= self.parts.len() || i > failed.load(Ordering::Relaxed) {
                     return;
                 }
-                let Some(region) = lock(&regions[i]).take() else { return };
+                let Some(store) = lock(&regions[i]).take() else { return };
+                let region = Region { store, sparse: self.sparse };
                 let part = &self.parts[i];
                 let names = RowNames {
                     side: options.side,
@@ -379,6 +437,8 @@ fn read_matrix(sources: Vec<Source>, options: &ReadOptions, control: &dyn Contro
         num_rows: rows,
         dim,
         bits: false,
+        sparse: None,
+        open_dim: false,
         vectors: values.into(),
         id_field: selection.id_field.unwrap_or_else(row_number_field),
         columns: chunks.iter().map(|_| empty.clone()).collect(),

@@ -2,7 +2,7 @@
 
 use arrow_array::{ArrayRef, RecordBatch};
 use arrow_schema::{Field, SchemaRef};
-use nigh_core::Store;
+use nigh_core::{Sparse, Store};
 
 use crate::error::Result;
 
@@ -37,6 +37,10 @@ pub struct Table {
     pub dim: usize,
     /// Vectors are bits, 32 of them in the place of a float.
     pub bits: bool,
+    /// Vectors without their zeros; then `vectors` is empty.
+    pub sparse: Option<Sparse>,
+    /// Nothing told `dim` but the largest index there was: longer vectors are no contradiction.
+    pub open_dim: bool,
     /// Row-major, `num_rows * width` floats, all finite unless they are bits.
     pub vectors: Store,
     /// Name, type and metadata of the ids; row numbers as int64 named "id" if there is no such column.

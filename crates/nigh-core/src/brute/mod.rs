@@ -15,7 +15,7 @@ use crate::memory::Aligned;
 use crate::queries::{Askers, Output};
 use crate::rescore::Rescorer;
 pub(crate) use extent::Extent;
-use kept::{Keys, Kept};
+use kept::{Kept, Keys};
 use rayon::prelude::*;
 
 /// Bytes of queries that a block may have, so that they stay in the second-level cache beside a panel.

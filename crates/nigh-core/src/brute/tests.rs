@@ -5,17 +5,8 @@ use crate::neighbors::Neighbors;
 use crate::{Items, Precision, Queries, exact_search};
 use proptest::prelude::*;
 
-const NAMES: [&str; 9] = [
-    "l1",
-    "canberra",
-    "bray-curtis",
-    "hamming",
-    "jaccard",
-    "squared-l2",
-    "correlation",
-    "inner-product",
-    "cosine",
-];
+const NAMES: [&str; 9] =
+    ["l1", "canberra", "bray-curtis", "hamming", "jaccard", "squared-l2", "correlation", "inner-product", "cosine"];
 
 fn norm2(comparison: Comparison, row: &[f32]) -> f64 {
     match comparison.is_centred() {

@@ -42,6 +42,9 @@ pub fn exact_search(
     threads: usize,
     control: &dyn Control,
 ) -> Result<Neighbors> {
+    if let Some(sparse) = items.sparse() {
+        return sparse.ask(queries, |asked| sparse.search(asked, k, max_distance, threads, control));
+    }
     let askers = Askers::new(items, queries)?;
     let mut neighbors = Neighbors::new(askers.num_outputs(), k);
     control.set_total(askers.len() as u64);

@@ -2,8 +2,7 @@
 
 use arrow_schema::{DataType, Field};
 
-pub(crate) const ACCEPTED: &str =
-    "fixed_size_list, list or large_list of float32, float64, float16, int8 or uint8, or Spark ML's vector struct";
+pub(crate) const ACCEPTED: &str = "fixed_size_list, list or large_list of float32, float64, float16, int8 or uint8, Spark ML's vector struct, or a struct {indices, values} with or without size";
 
 /// What metrics of bits accept besides.
 pub(crate) const ACCEPTED_BITS: &str =
@@ -18,6 +17,10 @@ pub(crate) enum Layout {
     LargeListView,
     /// Spark ML's VectorUDT: struct {type, size, indices, values}.
     Spark,
+    /// struct {indices, values}, with or without the size: pairs of a vector that is 0 elsewhere.
+    Pairs {
+        sized: bool,
+    },
     /// Bytes of packed bits.
     FixedBinary(usize),
     Binary,
@@ -65,6 +68,16 @@ impl VectorForm {
         }
     }
 
+    /// Rows may come as pairs of indices and values.
+    pub fn has_pairs(&self) -> bool {
+        matches!(self.layout, Layout::Spark | Layout::Pairs { .. })
+    }
+
+    /// Nothing tells the length of the vectors but their largest index.
+    pub fn is_open(&self) -> bool {
+        self.layout == Layout::Pairs { sized: false }
+    }
+
     /// Places of a stored row of `dim` dimensions: numbers, or words of 32 bits.
     pub fn width(&self, dim: usize) -> usize {
         if self.bits { dim.div_ceil(32) } else { dim }
@@ -79,6 +92,7 @@ impl VectorForm {
             Layout::ListView => "list_view",
             Layout::LargeListView => "large_list_view",
             Layout::Spark => return "spark_vector".into(),
+            Layout::Pairs { .. } => return "sparse_vector".into(),
             Layout::FixedBinary(_) => return "fixed_size_binary".into(),
             Layout::Binary => return "binary".into(),
             Layout::LargeBinary => return "large_binary".into(),
@@ -95,6 +109,7 @@ fn layout_of(data_type: &DataType) -> Option<Layout> {
         DataType::ListView(_) => Layout::ListView,
         DataType::LargeListView(_) => Layout::LargeListView,
         DataType::Struct(_) if is_spark(data_type) => Layout::Spark,
+        DataType::Struct(_) => Layout::Pairs { sized: is_pairs(data_type)? },
         _ => return None,
     })
 }
@@ -127,6 +142,22 @@ fn element_name(data_type: &DataType) -> Option<&'static str> {
         DataType::UInt32 => "uint32",
         _ => return None,
     })
+}
+
+/// Whether a struct of pairs has the size of its vectors; None where it is no struct of pairs.
+fn is_pairs(data_type: &DataType) -> Option<bool> {
+    let DataType::Struct(fields) = data_type else { return None };
+    let field = |name: &str| fields.iter().find(|f| f.name() == name).map(|f| f.data_type());
+    let whole = |t: &DataType| matches!(t, DataType::Int32 | DataType::Int64 | DataType::UInt32);
+    let list_of = |t: &DataType, accepted: fn(&DataType) -> bool| match t {
+        DataType::List(f) | DataType::LargeList(f) => accepted(f.data_type()),
+        _ => false,
+    };
+    let indices = list_of(field("indices")?, |t| matches!(t, DataType::Int32 | DataType::Int64 | DataType::UInt32));
+    let values = list_of(field("values")?, |t| matches!(t, DataType::Float32 | DataType::Float64));
+    let sized = field("size").map(whole);
+    let expected = 2 + usize::from(sized.is_some());
+    (indices && values && sized != Some(false) && fields.len() == expected).then_some(sized.is_some())
 }
 
 fn is_spark(data_type: &DataType) -> bool {

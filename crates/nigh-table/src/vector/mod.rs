@@ -4,4 +4,5 @@ pub(crate) mod bits;
 pub(crate) mod convert;
 pub(crate) mod element;
 pub(crate) mod form;
+pub(crate) mod pairs;
 pub(crate) mod sink;

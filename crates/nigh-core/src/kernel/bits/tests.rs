@@ -110,7 +110,13 @@ fn bits_speed() {
             }
             let distances = 128.0 * PANEL as f64 / best;
             let (name, bytes) = (format!("{bits:?}"), words as f64 * 4.0);
-            println!("{:8} {name:8} {:5} {:13.1} {:7.1}", level.name(), words * 32, distances / 1e6, distances * bytes / 1e9);
+            println!(
+                "{:8} {name:8} {:5} {:13.1} {:7.1}",
+                level.name(),
+                words * 32,
+                distances / 1e6,
+                distances * bytes / 1e9
+            );
         }
     }
 }

@@ -84,17 +84,14 @@ term!(
     |sums, q, x| [sums[0].add(q.sub(x).abs().div(q.abs().add(x.abs()).max(V::splat(TINY)))), sums[1]],
     |sums| sums[0]
 );
-term!(
-    BrayCurtis,
-    false,
-    |sums, q, x| [sums[0].add(q.sub(x).abs()), sums[1].add(q.add(x).abs())],
-    |sums| match sums[1] == 0.0 {
-        true if sums[0] == 0.0 => 0.0,
-        true => 1.0,
-        // No score is infinite: those of padding would be.
-        false => (sums[0] / sums[1]).min(f32::MAX),
-    }
-);
+term!(BrayCurtis, false, |sums, q, x| [sums[0].add(q.sub(x).abs()), sums[1].add(q.add(x).abs())], |sums| match sums[1]
+    == 0.0
+{
+    true if sums[0] == 0.0 => 0.0,
+    true => 1.0,
+    // No score is infinite: those of padding would be.
+    false => (sums[0] / sums[1]).min(f32::MAX),
+});
 term!(Hamming, true, |sums, q, x| [sums[0].add(q.differ(x)), sums[1]], |sums| sums[0]);
 term!(
     Jaccard,

@@ -23,8 +23,7 @@ impl Sink for All {
     }
 }
 
-const METRICS: [Numbers; 5] =
-    [Numbers::L1, Numbers::Canberra, Numbers::BrayCurtis, Numbers::Hamming, Numbers::Jaccard];
+const METRICS: [Numbers; 5] = [Numbers::L1, Numbers::Canberra, Numbers::BrayCurtis, Numbers::Hamming, Numbers::Jaccard];
 
 proptest! {
     #![proptest_config(ProptestConfig { cases: 300, ..ProptestConfig::default() })]
