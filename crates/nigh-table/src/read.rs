@@ -114,7 +114,7 @@ impl OpenTable {
                 given,
             });
         }
-        let plan = Plan::new(sources, &options)?;
+        let mut plan = Plan::new(sources, &options)?;
         let dim = plan.dim()?;
         let num_rows = plan.parts.iter().map(|p| p.rows).sum();
         let pairs = plan.choose_sparse(dim)?;
