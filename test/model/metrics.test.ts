@@ -97,13 +97,13 @@ test('max distance is inclusive under every metric', async () => {
 })
 
 test('a result in blocks of items is that of all at once', async () => {
-  const [dim, rows] = [32, 60_000]
+  const [dim, rows] = [96, 80_000]
   const vectors = randomVectors(rows, dim, 4, 0.1)
   const queries = { vectors: vectors.slice(0, 300 * dim), dim }
   const ask = { metric: 'l1', k: 4, threads: 2 } as const
   const whole = await knnJoin(queries, { vectors, dim }, ask)
-  const blocks = await knnJoin(queries, { vectors, dim }, { ...ask, memory: '6MB' })
-  expect(blocks.report.plan.memory?.way).not.toBe('memory')
+  const blocks = await knnJoin(queries, { vectors, dim }, { ...ask, memory: '75MB' })
+  expect(blocks.report.plan.memory?.way).toBe('blocks')
   expect(blocks.ipc).toEqual(whole.ipc)
 })
 

@@ -35,6 +35,9 @@ pub enum SparseQueries<'a> {
     },
 }
 
+/// The distances and rows that a query gets, nearest first.
+type Answer = Vec<(f32, u32)>;
+
 /// Queries of a block: the numbers of a line.
 const LANES: usize = 16;
 
@@ -83,7 +86,7 @@ impl SparseItems {
         };
         let asked = self.asked(source, rows)?;
         control.set_total(asked.len() as u64);
-        let found: Result<Vec<Vec<Vec<(f32, u32)>>>> = with_threads(threads, || {
+        let found: Result<Vec<Vec<Answer>>> = with_threads(threads, || {
             let blocks = asked.par_chunks(LANES);
             let answered = blocks.map_init(Buffers::default, |buffers, block| {
                 let found = with_term!(self.comparison, nearest(self, source, block, leaves_out, k, buffers, control))?;
@@ -171,7 +174,7 @@ fn nearest<T: Term>(
     k: usize,
     buffers: &mut Buffers,
     control: &dyn Control,
-) -> Result<Vec<Vec<(f32, u32)>>> {
+) -> Result<Vec<Answer>> {
     let (level, n) = (Level::current(), items.rows.num_rows());
     let lines = items.rows.dim.max(source.dim) * LANES;
     if buffers.lines.len() < lines {
@@ -326,7 +329,7 @@ impl Best {
         }
     }
 
-    fn finish(&mut self, mut truth: impl FnMut(u32) -> f32) -> Vec<(f32, u32)> {
+    fn finish(&mut self, mut truth: impl FnMut(u32) -> f32) -> Answer {
         if self.k == 0 {
             return Vec::new();
         }
