@@ -145,3 +145,31 @@ fn pairs_stay_pairs() {
         });
     }
 }
+
+#[test]
+fn pairs_are_inspected_without_their_zeros() {
+    // Dense, the rows would take terabytes: 3, 4 and twins.
+    let wide = 2_000_000_000;
+    let mut indices = GenericListBuilder::<i32, _>::new(Int64Builder::new());
+    let mut values = GenericListBuilder::<i32, _>::new(builder::Float64Builder::new());
+    for filled in [true, false, true] {
+        if filled {
+            indices.values().append_slice(&[5, wide - 1]);
+            values.values().append_slice(&[3.0, 4.0]);
+        }
+        indices.append(true);
+        values.append(true);
+    }
+    let (indices, values): (ArrayRef, ArrayRef) = (Arc::new(indices.finish()), Arc::new(values.finish()));
+    let fields = vec![
+        Field::new("indices", indices.data_type().clone(), true),
+        Field::new("values", values.data_type().clone(), true),
+    ];
+    let array = StructArray::try_new(fields.into(), vec![indices, values], None).unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    let path = save(dir.path(), "wide.parquet", &parquet(&[table_of(Arc::new(array))]));
+    let found = inspect(&path_source(&path), &InspectOptions::default(), &()).unwrap();
+    let v = &found.vectors[0];
+    assert_eq!((v.kind.as_str(), v.dim, v.valid_rows), ("sparse_vector", wide as u64, 3));
+    assert_eq!((v.zero_vectors, v.duplicate_vectors, v.max_norm), (1, 1, Some(5.0)));
+}
