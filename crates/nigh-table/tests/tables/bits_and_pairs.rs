@@ -9,7 +9,7 @@ use arrow_schema::{DataType, Field};
 use nigh_table::*;
 
 fn bit(row: usize, at: usize) -> bool {
-    (row * 37 + at * 11 + row * at) % 3 == 0
+    (row * 37 + at * 11 + row * at).is_multiple_of(3)
 }
 
 fn bytes_of(row: usize, num_bits: usize) -> Vec<u8> {
