@@ -8,10 +8,11 @@ import { ItemIndex } from '../indexes/item-index.ts'
 import { chooseNumLists } from '../join/cost.ts'
 import { formatBytes } from '../join/explain.ts'
 import { type MemoryPlan, planMemory, requireRoom } from '../join/memory.ts'
+import { isOfBits } from '../join/metric.ts'
 import { type JoinOptions, type JoinParams, joinParams } from '../join/options.ts'
 import { planJoin } from '../join/plan.ts'
 import type { SinkOptions } from '../merge/neighbor-sink.ts'
-import { call, callNow, type NativeTable } from '../native.ts'
+import { call, callNow, type Metric, type NativeTable, type TableSize } from '../native.ts'
 import { checkOutput, temporaryRoom, writeRejects } from '../table/output.ts'
 import { type OpenTable, openTable, readOpenTable } from '../table/read.ts'
 import type { TableInput } from '../table/source.ts'
@@ -49,10 +50,11 @@ export class NearestNeighbors {
     const index = await readItems(open, memory, params, clock, call)
     try {
       const rows = index.items.numRows
-      const { dim, numDistinct: distinct } = index.items
+      const { dim, numDistinct: distinct, isSparse: sparse } = index.items
+      const { level } = callNow((native) => native.cpu())
       let usual: UsualEffort | undefined
       const shape = { queries: rows, items: rows, dim, self: false, distinct }
-      if (planJoin(shape, params, callNow((native) => native.cpu()).level).method === 'cluster') {
+      if (planJoin(shape, params, level, { sparse }).method === 'cluster') {
         const onProgress = (progress: { done: number; total: number }) =>
           call.onProgress?.({ stage: 'cluster', ...progress })
         const { seed, threads } = params
@@ -152,7 +154,9 @@ export async function openSide(
 ): Promise<OpenTable> {
   const { onInvalid, threads } = params
   const unique = [...new Set(columns)]
-  return openTable(input, { ...params[side], columns: unique, onInvalid, threads, side }, { signal: call.signal })
+  const bits = isOfBits(params.metric)
+  const reading = { ...params[side], bits, columns: unique, onInvalid, threads, side }
+  return openTable(input, reading, { signal: call.signal })
 }
 
 /** Where the vectors of a join go. What was opened is given up where nothing will do. A model's items are all searched at once. */
@@ -167,10 +171,10 @@ export function planned(
   const size = items.native.size
   try {
     const asked = queries?.native.size
-    if (asked && asked.rows > 0 && size.rows > 0 && asked.dim !== size.dim) throw clash(asked.dim, size.dim)
-    return planMemory({
-      items: size,
-      queries: asked,
+    if (asked) requireSameVectors({ ...asked, numRows: asked.rows }, { ...size, numRows: size.rows }, params.metric)
+    const plan = planMemory({
+      items: stored(size),
+      queries: asked && stored(asked),
       k,
       recall,
       exact,
@@ -178,10 +182,17 @@ export function planned(
       budget,
       tmp,
     })
+    if (plan.way !== 'memory' && (size.isSparse || asked?.isSparse)) throw tooSmallForSparse(plan)
+    return plan
   } catch (error) {
     for (const table of opened) table.native.dispose()
     throw error
   }
+}
+
+/** Bits take as much as so many numbers. */
+function stored(size: TableSize): TableSize {
+  return { ...size, dim: size.rowBytes / 4 }
 }
 
 /** Before anything is read: whether the temporary files fit where they go. */
@@ -189,9 +200,30 @@ export function prepareSpilling(memory: MemoryPlan): void {
   if (memory.way !== 'memory') requireRoom(memory, temporaryRoom(memory.tmp))
 }
 
+function tooSmallForSparse({ budget }: MemoryPlan): NighError {
+  const message = `${formatBytes(budget)} of memory do not hold the sparse vectors, which are not spilled: give more (--memory)`
+  return new NighError('MEMORY_TOO_SMALL', message)
+}
+
 function tooSmallForModel({ budget }: MemoryPlan): NighError {
   const message = `${formatBytes(budget)} of memory do not hold what a model searches; a single join works in blocks (knnJoin, nigh join)`
   return new NighError('MEMORY_TOO_SMALL', message)
+}
+
+type Side = Pick<NativeTable, 'numRows' | 'dim' | 'isBits' | 'isOpen'>
+
+/** Vectors of the same length, and numbers or bits on both sides. Items keep their table when their vectors move. */
+export function requireSameVectors(queries: Side, items: Side, metric: Metric): void {
+  if (queries.numRows === 0 || items.numRows === 0) return
+  if (queries.isBits !== items.isBits) {
+    const of = (bits: boolean) => (bits ? 'bits' : 'numbers')
+    const message = `query vectors are ${of(queries.isBits)}; item vectors are ${of(items.isBits)}: give both in one form`
+    throw new NighError('COLUMN_TYPE', message)
+  }
+  // What is not written down is 0: but for the mean, more zeros change nothing.
+  const shorter = queries.dim < items.dim ? queries : items
+  if (queries.dim === items.dim || (shorter.isOpen && metric !== 'correlation')) return
+  throw clash(queries.dim, items.dim)
 }
 
 function clash(queryDim: number, itemDim: number): NighError {
@@ -222,8 +254,8 @@ export async function readItems(
 ): Promise<ItemIndex> {
   const table = await readSide(open, memory, clock, call)
   try {
-    const { metric, threads } = params
-    return await clock.time('read', () => ItemIndex.create(table, metric, threads, { signal: call.signal }))
+    const { metric, distance, threads } = params
+    return await clock.time('read', () => ItemIndex.create(table, distance ?? metric, threads, { signal: call.signal }))
   } catch (error) {
     table.dispose()
     throw error
@@ -240,10 +272,7 @@ export async function joinTables(
   options: OutputOptions,
   usual?: UsualEffort | undefined,
 ): Promise<JoinResult> {
-  const { items } = index
-  if (queries && queries.numRows > 0 && items.numRows > 0 && queries.dim !== items.dim) {
-    throw clash(queries.dim, items.dim)
-  }
+  if (queries) requireSameVectors(queries, index.table, params.metric)
   const sink = sinkOf(params, options)
   const outcome = await runLocally({ index, queries, params, memory, usual }, sink, clock, options)
   const duplicates = await index.countDuplicateIds({ signal: options.signal })
@@ -253,6 +282,7 @@ export async function joinTables(
 /** Joins tables in temporary files, the items block by block. */
 export async function joinBlocks(join: BlockJoin, clock: StageClock, options: OutputOptions): Promise<JoinResult> {
   const { items, queries, params } = join
+  if (queries) requireSameVectors(queries, items, params.metric)
   const outcome = await runInBlocks(join, sinkOf(params, options), clock, options)
   const duplicates = await call(() => items.countDuplicateIds(), { signal: options.signal })
   return finished(items, queries, params, clock, outcome, duplicates, options)

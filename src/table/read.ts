@@ -6,6 +6,8 @@ import { nameStdin, nativeSources, type TableInput } from './source.ts'
 export interface ReadOptions {
   idCol?: string | undefined
   featuresCol?: string | undefined
+  /** Columns of bytes and booleans are bits. */
+  bits?: boolean | undefined
   columns?: readonly string[] | undefined
   onInvalid?: 'fail' | 'drop' | undefined
   threads: number
@@ -26,6 +28,7 @@ export async function openTable(input: TableInput, options: ReadOptions, callOpt
   const reading = {
     ...(idCol === undefined ? {} : { idCol }),
     ...(featuresCol === undefined ? {} : { vectorCol: featuresCol }),
+    bits: options.bits ?? false,
     columns: [...(options.columns ?? [])],
     onInvalid: options.onInvalid ?? 'fail',
     threads: options.threads,

@@ -1,7 +1,9 @@
 //! Nearest-neighbour kernels, exact search and cluster search. Pure numbers: rows in, row numbers and distances out.
 //! Nothing here knows of tables, ids or joins.
 
+mod brute;
 pub mod cluster;
+mod comparison;
 pub mod control;
 mod distinct;
 pub mod exact;
@@ -17,10 +19,12 @@ mod queries;
 mod reorder;
 mod rescore;
 mod space;
+mod sparse;
 mod spill;
 mod store;
 
 pub use cluster::Clusters;
+pub use comparison::{Bits, Comparison, Numbers, Products};
 pub use control::{Control, Error, Result};
 pub use exact::{Precision, exact_search};
 pub use graph::{Around, Graph};
@@ -30,5 +34,6 @@ pub use kernel::Level;
 pub use metric::Metric;
 pub use neighbors::{Neighbors, recall};
 pub use queries::{Queries, pair_distances};
+pub use sparse::{Sparse, SparseItems, SparseQueries, SparseRow};
 pub use spill::{SpillTo, free_bytes};
 pub use store::{Store, StoreMut};

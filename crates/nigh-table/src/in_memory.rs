@@ -39,7 +39,7 @@ pub(crate) fn matrix_ids(
     ids: Option<Bytes>,
     options: &ReadOptions,
 ) -> Result<(Selection, Option<ArrayRef>)> {
-    let form = VectorForm { layout: Layout::Fixed(dim), element: "float32" };
+    let form = VectorForm { layout: Layout::Fixed(dim), element: "float32", bits: false };
     if let Some(column) = options.columns.first() {
         return Err(TableError::new(
             code::COLUMN_NOT_FOUND,

@@ -14,7 +14,7 @@ use crate::control::{Result, check};
 use crate::items::Items;
 use crate::kernel::panel::num_panels;
 use crate::kernel::{Level, PANEL, PanelsI8, Sink, scan_f32, scan_i8};
-use crate::metric::{distance, dot, squared_norm};
+use crate::metric::{dot, squared_norm};
 use crate::space::encode;
 use rayon::prelude::*;
 use std::cmp::Reverse;
@@ -139,7 +139,7 @@ impl<'a> Scan<'a> {
         let position = |place: u32| order.map_or(place, |order| order[place as usize]);
         let true_distance = |slot: usize, place: u32| {
             let (asker, row) = (block[slot] as usize, position(place) as usize);
-            distance(items.metric, askers.vector(asker), items.vector(row), askers.norm2(asker), items.norm2(row))
+            items.scan_distance(askers.vector(asker), items.vector(row), askers.norm2(asker), items.norm2(row))
         };
         let (mut passed, mut scanned) = (0, range.len() * PANEL * block.len());
         let (keys, bounds, mut reservoirs, asking) = match (&self.codes, &self.grouped) {
