@@ -125,7 +125,8 @@ export function clusterSearchSeconds(shape: JoinShape, effort: Effort, level: Cp
   const { dim } = shape
   const { queries, items } = searched(shape)
   const routing = routeSeconds(queries, dim, effort.numLists, level) / LIST_EFFICIENCY
-  const scan = scanSeconds(queries * listedPairs(items, effort.numLists, effort.nprobe), dim, 'int8', level) / LIST_EFFICIENCY
+  const scan =
+    scanSeconds(queries * listedPairs(items, effort.numLists, effort.nprobe), dim, 'int8', level) / LIST_EFFICIENCY
   return routing + scan + rescoreSeconds(queries, effort.rescore, dim)
 }
 
@@ -165,7 +166,9 @@ export function refineGuessSeconds(shape: JoinShape, numLists: number, width: nu
 /** The rounds worth a look for rows that keep `width` candidates, from a third of the work to all that a tile of 48 rows holds. */
 export function roundsFor(width: number): Around[] {
   const most = Math.min(width, 24)
-  const even = [1 / 2, 5 / 8, 3 / 4, 7 / 8, 1].map((part) => Math.round(part * most)).filter((n) => 2 * n < TILE_ROWS - 1)
+  const even = [1 / 2, 5 / 8, 3 / 4, 7 / 8, 1]
+    .map((part) => Math.round(part * most))
+    .filter((n) => 2 * n < TILE_ROWS - 1)
   return [...even.map((n) => ({ forward: n, reverse: n })), { forward: most, reverse: TILE_ROWS - 1 - most }]
 }
 

@@ -85,12 +85,21 @@ export async function refine(
     const value = mean(recalls)
     steps.push({ sample: 'choose', ...state(), recall: value })
     const wanted = target + CAUTION * standardError(recalls)
-    if (value >= wanted) {
+    const validate = async (): Promise<Refined | undefined> => {
       const sample = samples.fresh()
       if (!sample) return outcome(undefined, 'no rows are left to validate on')
       const recall = estimateRecall(await graph.recall(sample), shape.queries)
       steps.push({ sample: 'validate', ...state(), recall: recall.estimate })
-      if (recall.estimate >= target) return outcome(recall, VALIDATED)
+      return recall.estimate >= target ? outcome(recall, VALIDATED) : undefined
+    }
+    // Where nothing more can be afforded, what is there may do without a reserve.
+    const giveUp = async (reason: string): Promise<Refined> => {
+      const without = value >= target && value < wanted ? await validate() : undefined
+      return without ?? outcome(undefined, reason)
+    }
+    if (value >= wanted) {
+      const validated = await validate()
+      if (validated) return validated
     }
     const look = async (around: Around): Promise<number> => {
       const found = mean(await graph.preview(chosen, around, rounds.length))
@@ -112,15 +121,15 @@ export async function refine(
     }
     if (expected < wanted && 1 - expected > STUCK * (1 - value)) {
       const more = Math.min(MORE_PROBES * nprobe, numLists)
-      if (more === nprobe) return outcome(undefined, 'neighbors of neighbors do not reach the recall')
+      if (more === nprobe) return giveUp('neighbors of neighbors do not reach the recall')
       spent += probeSeconds(shape, numLists, more - nprobe, level)
-      if (spent > most) return outcome(undefined, tooDear)
+      if (spent > most) return giveUp(tooDear)
       await graph.probe(nprobe, more)
       nprobe = more
       next = { ...sizes.at(-1)!, nprobe }
     }
     spent += roundSeconds(shape, width, next, level)
-    if (spent > most || rounds.length === MAX_ROUNDS) return outcome(undefined, tooDear)
+    if (spent > most || rounds.length === MAX_ROUNDS) return giveUp(tooDear)
     await graph.round(next, rounds.length)
     rounds.push(next)
   }
