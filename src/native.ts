@@ -112,8 +112,6 @@ export interface NativeClusters extends Disposable {
   readonly longestList: number
   /** Rows are rotated before they are coded: their dimensions are too uneven for codes of one step. */
   readonly isRotated: boolean
-  /** Frees the codes until they are needed again. */
-  dropCodes(): void
 }
 
 export interface NativeNeighbors extends Disposable {
@@ -136,6 +134,7 @@ export interface NativeGraph extends Disposable {
   ): Promise<void>
   localJoin(
     items: NativeItems,
+    clusters: NativeClusters,
     forward: number,
     reverse: number,
     seed: number,

@@ -64,8 +64,10 @@ const LIST_EFFICIENCY = 0.7
 const LIST_SKEW = 1.3
 /** A query or an item is compared with this part of the centroids, and with as many coarse ones as the square root of them. */
 const ROUTED_PART = 0.35
+/** In the first pass of a graph a row is compared with so many centroids. */
+const NEAR_LISTS = { least: 480, each: 8 }
 /** Of the first pass, for each row: its code, and its places while they fill. */
-const PASS_SECONDS = 0.7e-6
+const PASS_SECONDS = 0.6e-6
 /** Rows of a tile in a round of neighbors of neighbors. */
 const TILE_ROWS = 48
 /** The part of the reverse edges that are no forward edges. */
@@ -109,7 +111,7 @@ export function exactPrecision(shape: JoinShape, k: number, level: CpuLevel): Pr
 /** Seconds of one thread to partition the items. */
 export function clusterSeconds(shape: JoinShape, numLists: number, level: CpuLevel): number {
   const { items } = searched(shape)
-  // Every item is routed to its list; a sample of items is, twice over, while the lists are trained.
+  // Every item is routed to its list; a sample of items is while the lists are trained, which takes as long again.
   const routed = items + 2 * Math.min(items, TRAINING_ROWS * numLists)
   return routeSeconds(routed, shape.dim, numLists, level) / LIST_EFFICIENCY + (items * shape.dim * 4) / 1e9
 }
@@ -123,15 +125,22 @@ export function clusterSearchSeconds(shape: JoinShape, effort: Effort, level: Cp
   const { dim } = shape
   const { queries, items } = searched(shape)
   const routing = routeSeconds(queries, dim, effort.numLists, level) / LIST_EFFICIENCY
-  const candidates = Math.min((items / effort.numLists) * effort.nprobe * LIST_SKEW, items)
-  const scan = scanSeconds(queries * candidates, dim, 'int8', level) / LIST_EFFICIENCY
+  const scan =
+    scanSeconds(queries * listedPairs(items, effort.numLists, effort.nprobe), dim, 'int8', level) / LIST_EFFICIENCY
   return routing + scan + rescoreSeconds(queries, effort.rescore, dim)
 }
 
 /** Seconds of one thread for the first pass of a graph: every row's `nprobe` nearest lists. */
 export function probeSeconds(shape: JoinShape, numLists: number, nprobe: number, level: CpuLevel): number {
-  const rows = searched(shape).queries
-  return clusterSearchSeconds(shape, { numLists, nprobe, rescore: 0 }, level) + rows * PASS_SECONDS
+  const { queries, items } = searched(shape)
+  const near = Math.min(numLists * ROUTED_PART, Math.max(NEAR_LISTS.least, NEAR_LISTS.each * nprobe))
+  const pairs = queries * (near + listedPairs(items, numLists, nprobe))
+  return scanSeconds(pairs, shape.dim, 'int8', level) / LIST_EFFICIENCY + queries * PASS_SECONDS
+}
+
+/** Items that a query meets in its nearest lists. */
+function listedPairs(items: number, numLists: number, nprobe: number): number {
+  return Math.min((items / numLists) * nprobe * LIST_SKEW, items)
 }
 
 /** Seconds of one thread for one round over all rows that keep `width` candidates each. */
@@ -150,15 +159,17 @@ export function finishSeconds(shape: JoinShape, width: number): number {
 
 /** What few probes and one round cost, at least: probing alone has to be cheaper than that to be chosen in a self join. */
 export function refineGuessSeconds(shape: JoinShape, numLists: number, width: number, level: CpuLevel): number {
-  const { full } = roundsFor(width)
+  const full = roundsFor(width).at(-1)!
   return probeSeconds(shape, numLists, 8, level) + roundSeconds(shape, width, full, level) + finishSeconds(shape, width)
 }
 
-/** The rounds worth a look for rows that keep `width` candidates: all that a tile of 48 rows holds, and a third of that. */
-export function roundsFor(width: number): { few: Around; full: Around } {
-  const forward = Math.min(width, 24)
-  const half = forward / 2
-  return { few: { forward: half, reverse: half }, full: { forward, reverse: TILE_ROWS - 1 - forward } }
+/** The rounds worth a look for rows that keep `width` candidates, from a third of the work to all that a tile of 48 rows holds. */
+export function roundsFor(width: number): Around[] {
+  const most = Math.min(width, 24)
+  const even = [1 / 2, 5 / 8, 3 / 4, 7 / 8, 1]
+    .map((part) => Math.round(part * most))
+    .filter((n) => 2 * n < TILE_ROWS - 1)
+  return [...even.map((n) => ({ forward: n, reverse: n })), { forward: most, reverse: TILE_ROWS - 1 - most }]
 }
 
 /** Seconds of one thread to choose an effort on one sample and to validate it on another. */

@@ -52,6 +52,8 @@ const LEAST_RECALL = 0.5
 /** What rounds usually leave of what is missing: the first full one, further ones, and one among few rows. */
 const LEFT = { first: 0.25, further: 0.5, few: 0.6 }
 const MAX_ROUNDS = 8
+/** A round finds so much more than its forecast, as a part of what it gains: it makes use of what it found on the way. */
+const ON_THE_WAY = 0.05
 /** Where a round would leave more than this of what is missing, the graph needs more probes before. */
 const STUCK = 0.8
 const MORE_PROBES = 4
@@ -83,33 +85,51 @@ export async function refine(
     const value = mean(recalls)
     steps.push({ sample: 'choose', ...state(), recall: value })
     const wanted = target + CAUTION * standardError(recalls)
-    if (value >= wanted) {
+    const validate = async (): Promise<Refined | undefined> => {
       const sample = samples.fresh()
       if (!sample) return outcome(undefined, 'no rows are left to validate on')
       const recall = estimateRecall(await graph.recall(sample), shape.queries)
       steps.push({ sample: 'validate', ...state(), recall: recall.estimate })
-      if (recall.estimate >= target) return outcome(recall, VALIDATED)
+      return recall.estimate >= target ? outcome(recall, VALIDATED) : undefined
     }
-    // Few rows around each where that is enough; otherwise as many as there can be.
-    const { few, full } = roundsFor(width)
-    let [next, expected]: [Round, number] = [full, value]
-    for (const around of [few, full]) {
-      expected = mean(await graph.preview(chosen, around, rounds.length))
-      steps.push({ sample: 'choose', ...state(), preview: around, recall: expected })
-      next = around
-      if (expected >= wanted && value < wanted) break
+    // Where nothing more can be afforded, what is there may do without a reserve.
+    const giveUp = async (reason: string): Promise<Refined> => {
+      const without = value >= target && value < wanted ? await validate() : undefined
+      return without ?? outcome(undefined, reason)
+    }
+    if (value >= wanted) {
+      const validated = await validate()
+      if (validated) return validated
+    }
+    const look = async (around: Around): Promise<number> => {
+      const found = mean(await graph.preview(chosen, around, rounds.length))
+      steps.push({ sample: 'choose', ...state(), preview: around, recall: found })
+      return found + ON_THE_WAY * (found - value)
+    }
+    // As few rows around each as are enough; otherwise as many as there can be.
+    const sizes = roundsFor(width)
+    let [next, expected]: [Round, number] = [sizes[0]!, await look(sizes[0]!)]
+    if (value >= wanted || expected < wanted) {
+      ;[next, expected] = [sizes.at(-1)!, await look(sizes.at(-1)!)]
+      let [few, enough] = [0, value < wanted && expected >= wanted ? sizes.length - 1 : 0]
+      while (enough - few > 1) {
+        const middle = (few + enough) >> 1
+        const found = await look(sizes[middle]!)
+        if (found < wanted) few = middle
+        else [next, expected, enough] = [sizes[middle]!, found, middle]
+      }
     }
     if (expected < wanted && 1 - expected > STUCK * (1 - value)) {
       const more = Math.min(MORE_PROBES * nprobe, numLists)
-      if (more === nprobe) return outcome(undefined, 'neighbors of neighbors do not reach the recall')
+      if (more === nprobe) return giveUp('neighbors of neighbors do not reach the recall')
       spent += probeSeconds(shape, numLists, more - nprobe, level)
-      if (spent > most) return outcome(undefined, tooDear)
+      if (spent > most) return giveUp(tooDear)
       await graph.probe(nprobe, more)
       nprobe = more
-      next = { ...full, nprobe }
+      next = { ...sizes.at(-1)!, nprobe }
     }
     spent += roundSeconds(shape, width, next, level)
-    if (spent > most || rounds.length === MAX_ROUNDS) return outcome(undefined, tooDear)
+    if (spent > most || rounds.length === MAX_ROUNDS) return giveUp(tooDear)
     await graph.round(next, rounds.length)
     rounds.push(next)
   }
@@ -118,7 +138,7 @@ export async function refine(
 /** The probes from which the recall is reached for the least cost, rounds doing what they usually do. */
 export function firstProbes(task: RefineTask, probed: ReadonlyMap<number, number>): number {
   const { shape, recall: target, numLists, width, level } = task
-  const { few, full } = roundsFor(width)
+  const [few, full] = [roundsFor(width)[0]!, roundsFor(width).at(-1)!]
   const costs = { few: roundSeconds(shape, width, few, level), full: roundSeconds(shape, width, full, level) }
   const worthwhile = [...probed].filter(([nprobe, recall]) => nprobe >= LEAST_PROBES && recall >= LEAST_RECALL)
   const most = Math.max(...probed.keys())

@@ -66,6 +66,22 @@ test('few rows meet where that is enough', async () => {
   expect(done.at(-1)).toBe('round 0: 8+8')
 })
 
+test('a round of a middling size where few rows are not enough and all are more than that', async () => {
+  const { graph, done } = fake((_, __, { forward }) => (forward < 12 ? 0.5 : 0.1))
+  const refined = await refine(task, probed, graph, samples())
+  expect(done.at(-1)).toBe('round 0: 12+12')
+  expect(refined.recall!.estimate).toBeGreaterThanOrEqual(0.95)
+})
+
+test('what is a little over the target is validated before giving up', async () => {
+  // One round leaves .0498, closer to the target than 1.6 standard errors of .0003; nothing else helps.
+  const { graph, rounds } = fake((_, round) => (round === 0 ? 0.0498 / (1 - 0.74) : 1))
+  const refined = await refine(task, new Map([[16, 0.74]]), graph, samples())
+  expect(rounds()).toBeGreaterThan(1)
+  expect(refined.steps.at(-1)!.sample).toBe('validate')
+  expect(refined.recall!.estimate).toBeGreaterThanOrEqual(0.95)
+})
+
 test('rounds go on while they find something', async () => {
   const { graph, done } = fake(() => 0.6)
   const refined = await refine(task, probed, graph, samples())

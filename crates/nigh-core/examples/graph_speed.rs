@@ -36,7 +36,7 @@ fn main() {
                 let around = Around { forward: numbers[0], reverse: numbers[1] };
                 let preview = graph.preview(&items, &sample, k, false, around, i as u64, threads, &()).unwrap();
                 println!("   preview {:.4}", mean(recall(&truth, &preview)));
-                graph.local_join(&items, around, i as u64, threads, &()).unwrap();
+                graph.local_join(&items, &clusters, around, i as u64, threads, &()).unwrap();
             }
         });
         let found = graph.neighbors(&items, asking, k, None, threads, &()).unwrap();

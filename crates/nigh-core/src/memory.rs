@@ -48,6 +48,14 @@ impl<T: Copy> Aligned<T> {
     }
 }
 
+impl Aligned<i8> {
+    /// The same bytes.
+    pub fn into_unsigned(self) -> Aligned<u8> {
+        let this = std::mem::ManuallyDrop::new(self);
+        Aligned { data: this.data as *mut u8, len: this.len }
+    }
+}
+
 /// Asks for huge pages behind memory that was not touched yet, where it is large. Only advice.
 pub(crate) fn advise_huge_pages<T>(data: &[T]) {
     #[cfg(target_os = "linux")]

@@ -56,15 +56,18 @@ impl Graph {
     pub fn local_join(
         &self,
         items: &Items,
+        clusters: &Clusters,
         forward: u32,
         reverse: u32,
         seed: f64,
         threads: u32,
         job: &Job,
     ) -> Result<AsyncTask<Work<()>>> {
-        let (items, state) = (items.handle.get()?, job.state.clone());
+        let (items, clusters, state) = (items.handle.get()?, clusters.handle.get()?, job.state.clone());
         let around = nigh_core::Around { forward: forward as usize, reverse: reverse as usize };
-        self.change(move |graph| graph.local_join(&locked(&items), around, seed as u64, threads as usize, &*state))
+        self.change(move |graph| {
+            graph.local_join(&locked(&items), &clusters, around, seed as u64, threads as usize, &*state)
+        })
     }
 
     /// True distances in place of the candidates. Only `neighbors` may follow.

@@ -147,12 +147,6 @@ impl Clusters {
     pub fn num_lists(&self) -> Result<u32> {
         Ok(self.handle.get()?.num_lists() as u32)
     }
-    /// Frees the codes until they are needed again.
-    #[napi]
-    pub fn drop_codes(&self) -> Result<()> {
-        self.handle.get()?.drop_codes();
-        Ok(())
-    }
     /// Rows are rotated before they are coded.
     #[napi(getter)]
     pub fn is_rotated(&self) -> Result<bool> {

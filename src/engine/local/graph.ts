@@ -32,11 +32,9 @@ export class LocalGraph {
   }
 
   round({ forward, reverse }: Around, number: number, options: CallOptions): Promise<void> {
-    const { threads } = this.#ask
-    // A round has codes of its own.
-    this.#index.clusters?.dropCodes()
+    const [{ threads }, { items, clusters }] = [this.#ask, this.#index]
     const seed = this.#seed + number
-    return call((_, job) => this.#graph.localJoin(this.#index.items, forward, reverse, seed, threads, job), options)
+    return call((_, job) => this.#graph.localJoin(items, clusters!, forward, reverse, seed, threads, job), options)
   }
 
   /** What a round would find for some rows. */

@@ -18,6 +18,7 @@ pub(crate) struct Coder {
     query_dim: usize,
     codes: Codes,
     largest_norm: f64,
+    lossless: bool,
 }
 
 impl Coder {
@@ -32,7 +33,8 @@ impl Coder {
             center.push(largest_norm as f32 / 2.0);
         }
         let item_dim = center.len().div_ceil(4) * 4;
-        Coder { metric: items.metric, dim, item_dim, query_dim: space.code_dim(), codes, largest_norm }
+        let lossless = space.whole && items.metric == Metric::L2;
+        Coder { metric: items.metric, dim, item_dim, query_dim: space.code_dim(), codes, largest_norm, lossless }
     }
 
     /// Rows are rotated before they are coded.
@@ -46,6 +48,11 @@ impl Coder {
 
     pub fn query_dim(&self) -> usize {
         self.query_dim
+    }
+
+    /// Codes lose nothing: the distance of two is that of their rows.
+    pub fn is_lossless(&self) -> bool {
+        self.lossless
     }
 
     pub fn is_dot(&self) -> bool {

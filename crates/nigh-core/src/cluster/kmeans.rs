@@ -1,4 +1,4 @@
-//! k-means over int8 codes, two levels deep: a few coarse clusters of a sample, each split into its share of lists, then rounds
+//! k-means over int8 codes, two levels deep: a few coarse clusters of a sample, each split into its share of lists, then a round
 //! of Lloyd's algorithm over all of them. Sums are whole numbers, so the outcome does not depend on threads.
 
 use super::coder::Coder;
@@ -10,9 +10,8 @@ use rayon::prelude::*;
 
 /// Rows sampled for each list.
 const ROWS_PER_LIST: usize = 48;
-/// Rounds of each small k-means, and of the last one over all lists.
+/// Rounds of each small k-means.
 const SMALL_ROUNDS: usize = 8;
-const LAST_ROUNDS: usize = 2;
 /// Rows handled together.
 const BLOCK: usize = 1024;
 
@@ -26,6 +25,9 @@ pub(crate) struct Centroids {
 impl Centroids {
     pub fn len(&self) -> usize {
         self.codes.len() / self.dim
+    }
+    pub fn row(&self, list: usize) -> &[u8] {
+        &self.codes[list * self.dim..][..self.dim]
     }
     pub fn rows(&self) -> impl Iterator<Item = &[u8]> {
         self.codes.chunks_exact(self.dim)
@@ -79,16 +81,14 @@ pub(super) fn train(
             .collect();
         parts.into_iter().for_each(|p| centroids.codes.extend(p.codes));
     }
-    for _ in 0..LAST_ROUNDS {
-        check(control)?;
-        let router = Router::new(&centroids, coder, seed);
-        let mut home = vec![0u32; sample.len()];
-        home.par_chunks_mut(BLOCK).zip(codes.par_chunks(BLOCK * dim)).for_each(|(home, codes)| {
-            router.nearest(codes, home);
-        });
-        centroids = means(&codes, &home, &centroids, &mut rng);
-    }
-    Ok(centroids)
+    // A second round over all lists gains less than the time it takes spent on one more probe.
+    check(control)?;
+    let router = Router::new(&centroids, coder, seed);
+    let mut home = vec![0u32; sample.len()];
+    home.par_chunks_mut(BLOCK).zip(codes.par_chunks(BLOCK * dim)).for_each(|(home, codes)| {
+        router.nearest(codes, home);
+    });
+    Ok(means(&codes, &home, &centroids, &mut rng))
 }
 
 /// Lloyd's algorithm over few rows and few centroids.

@@ -3,9 +3,10 @@
 use super::coder::{Coder, signed};
 use crate::control::{Control, Result, check};
 use crate::items::Items;
-use crate::kernel::panel::{bias_i8, num_panels, pack_i8};
+use crate::kernel::panel::{bias_i8, num_panels, pack_offset_i8, unpack_i8};
 use crate::kernel::topk::TopK;
 use crate::kernel::{Level, MIN_KEY_I8, PANEL, Panel, PanelsI8, Sink, scan_i8};
+use crate::memory::Aligned;
 use crate::metric::Metric;
 use crate::parallel::SharedMut;
 use rayon::prelude::*;
@@ -32,6 +33,57 @@ impl Lists {
     /// Frees the codes until [`Lists::pack_items`].
     pub fn drop_codes(&self) {
         *self.panels.write().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+
+    /// The offset codes of the positions from `first` on, `dim` bytes each, and of what lists they are: (list, number of codes).
+    pub fn codes_of(&self, first: usize, out: &mut [u8]) -> Vec<(usize, usize)> {
+        let panels = self.panels.read().unwrap_or_else(PoisonError::into_inner).clone();
+        let panels = panels.expect("packed before they are read");
+        let end = first + out.len() / self.dim;
+        let mut rows = out.chunks_exact_mut(self.dim);
+        let mut parts = Vec::new();
+        let mut list = self.offsets.partition_point(|&offset| offset as usize <= first) - 1;
+        let mut position = first;
+        while position < end {
+            let (start, stop) = (self.offsets[list] as usize, end.min(self.offsets[list + 1] as usize));
+            if stop > position {
+                parts.push((list, stop - position));
+            }
+            for i in position - start..stop - start {
+                let at = self.first_panel[list] as usize * PANEL + i;
+                let panel = &panels.data[at / PANEL * PANEL * self.dim..][..PANEL * self.dim];
+                unpack_i8(panel, at % PANEL, rows.next().expect("as many rows as positions"));
+            }
+            (position, list) = (stop, list + 1);
+        }
+        parts
+    }
+
+    /// Takes the codes out of the panels, in place: offset codes row by row (in the first places of what is given) and their
+    /// biases, by position. None where there are none, or others scan them.
+    pub fn take_rows(&self) -> Option<(Aligned<u8>, Vec<i32>)> {
+        let panels = self.panels.write().unwrap_or_else(PoisonError::into_inner).take()?;
+        let PanelsI8 { data, mut bias, .. } = Arc::try_unwrap(panels).ok()?;
+        let mut data = data.into_unsigned();
+        let (dim, bytes) = (self.dim, PANEL * self.dim);
+        data.par_chunks_mut(bytes).for_each_init(
+            || vec![0i8; bytes],
+            |panel, data| {
+                panel.iter_mut().zip(&*data).for_each(|(p, &d)| *p = d as i8);
+                for (lane, row) in data.chunks_exact_mut(dim).enumerate() {
+                    unpack_i8(panel, lane, row);
+                }
+            },
+        );
+        // Lists start at panels of their own: without the gaps.
+        for list in 0..self.len() {
+            let (to, from) = (self.offsets[list] as usize, self.first_panel[list] as usize * PANEL);
+            let count = self.list_len(list);
+            data.copy_within(from * dim..(from + count) * dim, to * dim);
+            bias.copy_within(from..from + count, to);
+        }
+        bias.truncate(self.offsets[self.len()] as usize);
+        Some((data, bias))
     }
 
     pub fn are_packed(&self) -> bool {
@@ -96,7 +148,7 @@ impl Lists {
             let mut code = vec![0i8; dim];
             rows(first, count, &mut |i, offset| {
                 signed(offset, &mut code);
-                pack_i8(&mut data[i / PANEL * PANEL * dim..][..PANEL * dim], i % PANEL, &code);
+                pack_offset_i8(&mut data[i / PANEL * PANEL * dim..][..PANEL * dim], i % PANEL, offset);
                 bias[i] = bias_i8(&code, l2);
             });
         });
@@ -217,8 +269,9 @@ pub(super) struct FlatCodes(Lists);
 
 impl FlatCodes {
     pub fn new<'a>(codes: impl Iterator<Item = &'a [u8]>, dim: usize) -> FlatCodes {
-        let codes: Vec<u8> = codes.flatten().copied().collect();
-        FlatCodes::of(&codes, dim, true)
+        let mut all = Vec::new();
+        codes.for_each(|code| all.extend_from_slice(code));
+        FlatCodes::of(&all, dim, true)
     }
 
     pub fn of(codes: &[u8], dim: usize, l2: bool) -> FlatCodes {

@@ -7,6 +7,7 @@ mod coder;
 mod fit;
 pub(crate) mod kmeans;
 mod lists;
+mod near;
 pub(crate) mod rng;
 mod rotate;
 mod router;
@@ -16,7 +17,9 @@ use crate::control::{Control, Error, Result, check};
 use crate::items::Items;
 use crate::parallel::with_threads;
 pub(crate) use coder::{Coder, signed};
+use kmeans::Centroids;
 use lists::Lists;
+pub(crate) use near::NearLists;
 use rayon::prelude::*;
 use router::Router;
 use std::sync::Arc;
@@ -25,6 +28,7 @@ use std::sync::Arc;
 pub struct Clusters {
     pub(crate) coder: Arc<Coder>,
     lists: Lists,
+    centroids: Centroids,
     router: Router,
     num_positions: usize,
 }
@@ -60,7 +64,7 @@ impl Clusters {
             let (order, offsets) = lists::order_by_list(&home, centroids.len());
             items.reorder(order, control)?;
             let lists = Lists::new(items, &coder, offsets);
-            Ok(Clusters { coder, lists, router, num_positions: n })
+            Ok(Clusters { coder, lists, centroids, router, num_positions: n })
         })
     }
 

@@ -10,7 +10,7 @@ use crate::kernel::topk::TopK;
 use crate::kernel::{Level, MIN_KEY_I8};
 
 /// The part of the centroids that an item is compared with to find its list. More finds better lists for few.
-const NEAREST_PART: f64 = 0.2;
+const NEAREST_PART: f64 = 0.14;
 
 /// Up to so many centroids are all compared.
 const FEW: usize = 256;

@@ -1,10 +1,11 @@
 //! The search: route, scan, rescore, block by block.
 
-use super::Clusters;
+use super::{Clusters, NearLists};
 use crate::control::{Control, Error, Result, check};
 use crate::items::{Items, SHORT_SEARCH};
 use crate::kernel::topk::TopK;
 use crate::kernel::{Level, MIN_KEY_I8};
+use crate::memory::Aligned;
 use crate::metric::Metric;
 use crate::neighbors::Neighbors;
 use crate::parallel::with_threads;
@@ -110,29 +111,51 @@ impl Clusters {
         self.lists.drop_codes();
     }
 
+    /// The items' codes row by row, and their biases, in the memory of those that were scanned; None where there are none. The next
+    /// search or probe makes others.
+    pub(crate) fn take_codes(&self) -> Option<(Aligned<u8>, Vec<i32>)> {
+        self.lists.take_rows().filter(|_| !self.coder.is_dot())
+    }
+
     /// Makes the items' codes, unless they are there.
     pub(crate) fn restore_codes(&self, items: &Items) {
         self.lists.pack_items(items, &self.coder);
     }
 
-    /// Codes of askers, and their nearest lists from rank `from` to `to` (exclusive), for the first pass of a graph.
-    pub(crate) fn near_lists(
+    /// For routes of the items themselves to `nprobe` lists; None where their own lists are no help.
+    pub(crate) fn near_lists(&self, nprobe: usize) -> Option<NearLists> {
+        NearLists::of(&self.centroids, &self.router, nprobe, self.routed_part(nprobe, GRAPH_PART))
+    }
+
+    /// Codes of the items at some positions into `codes`, and their nearest lists from rank `from` to `to` (exclusive) into
+    /// `routes`, for the first pass of a graph. `near` is for `to` lists.
+    pub(crate) fn route_items(
         &self,
-        items: &Items,
-        askers: &Askers,
+        near: Option<&NearLists>,
         range: Range<usize>,
         ranks: Range<usize>,
+        codes: &mut Vec<u8>,
+        routes: &mut Vec<u32>,
         control: &dyn Control,
-    ) -> Result<(Vec<u8>, Vec<u32>)> {
-        let mut codes = vec![0u8; range.len() * self.coder.query_dim()];
-        self.coder.code_askers(items, askers, range.clone(), &mut codes);
-        let mut routes = Vec::with_capacity(range.len() * ranks.end);
-        let part = self.routed_part(ranks.end, GRAPH_PART);
-        self.router.route(&codes, ranks.end, part, &mut routes, control)?;
-        if ranks.start > 0 {
-            routes = routes.chunks_exact(ranks.end).flat_map(|near| &near[ranks.clone()]).copied().collect();
+    ) -> Result<()> {
+        let dim = self.coder.item_dim();
+        codes.resize(range.len() * dim, 0);
+        routes.clear();
+        let parts = self.lists.codes_of(range.start, codes);
+        match near {
+            Some(near) => {
+                let mut first = 0;
+                for (list, count) in parts {
+                    near.route(&self.centroids, list, &codes[first * dim..][..count * dim], routes);
+                    first += count;
+                }
+            }
+            None => self.router.route(codes, ranks.end, self.routed_part(ranks.end, GRAPH_PART), routes, control)?,
         }
-        Ok((codes, routes))
+        if ranks.start > 0 {
+            *routes = routes.chunks_exact(ranks.end).flat_map(|near| &near[ranks.clone()]).copied().collect();
+        }
+        Ok(())
     }
 
     /// Scans `nprobe` lists for each of the coded queries.

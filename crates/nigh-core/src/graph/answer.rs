@@ -3,6 +3,7 @@
 use super::Graph;
 use crate::control::{Control, Error, Result, check};
 use crate::items::Items;
+use crate::kernel::key_of;
 use crate::kernel::topk::{EMPTY, unpack};
 use crate::metric::Metric;
 use crate::neighbors::Neighbors;
@@ -25,13 +26,17 @@ impl Graph {
         control: &dyn Control,
     ) -> Result<()> {
         self.check(items)?;
-        self.codes = None;
         let askers = Askers::new(items, Queries::Items { rows: None, include_self })?;
         let (wanted, width, zero) = (askers.wanted(k), self.width, items.zero_position());
         if wanted > width {
             return Err(Error::Invalid(format!("{wanted} neighbors of a graph of {width}")));
         }
         control.set_total(self.num_positions as u64);
+        if self.coder.is_lossless() {
+            self.finish_by_codes(items, threads, control)?;
+            (self.codes, self.finished) = (None, true);
+            return Ok(());
+        }
         let mut state = std::mem::replace(&mut self.state, crate::memory::Aligned::zeroed(0));
         let places = SharedMut::new(&mut state);
         let this = &*self;
@@ -57,8 +62,55 @@ impl Graph {
             })
         });
         self.state = state;
-        self.finished = true;
+        (self.codes, self.finished) = (None, true);
         outcome
+    }
+
+    /// As [`Graph::finish`] where codes lose nothing: a key and two norms make a distance, and no row is looked at again.
+    fn finish_by_codes(&mut self, items: &Items, threads: usize, control: &dyn Control) -> Result<()> {
+        let width = self.width;
+        with_threads(threads, || {
+            let norms2 = self.norms2_of_codes(items);
+            self.state.par_chunks_mut(BLOCK * width).zip(norms2.par_chunks(BLOCK)).try_for_each(|(rows, own)| {
+                check(control)?;
+                for (row, &own) in rows.chunks_exact_mut(width).zip(own) {
+                    let taken = row.partition_point(|&place| place != EMPTY);
+                    for place in &mut row[..taken] {
+                        let (key, position) = unpack(*place);
+                        // The key is the inner product less half of the candidate's squared norm, rounded up.
+                        let odd = norms2[position as usize] & 1;
+                        let distance2 = own as i64 - 2 * key as i64 - odd as i64;
+                        let distance = (distance2 as f64).sqrt() as f32;
+                        *place = (key_of(distance) as i64) << 32 | items.distinct_at(position as usize) as i64;
+                    }
+                    // Those of one distance stood in the order of storage.
+                    row[..taken].sort_unstable();
+                }
+                control.advance(own.len() as u64);
+                Ok(())
+            })
+        })
+    }
+
+    /// Squared norms of all rows' codes.
+    fn norms2_of_codes(&self, items: &Items) -> Vec<u32> {
+        let norm2 = |code: &[u8]| code.iter().map(|&c| (c as i32 - 128).pow(2)).sum::<i32>() as u32;
+        let dim = self.coder.item_dim();
+        let mut norms2 = vec![0u32; self.num_positions];
+        norms2.par_chunks_mut(BLOCK).enumerate().for_each(|(b, norms2)| {
+            let made;
+            let codes = match &self.codes {
+                Some(codes) => &codes.codes[b * BLOCK * dim..][..norms2.len() * dim],
+                None => {
+                    let mut codes = vec![0u8; norms2.len() * dim];
+                    self.coder.code_items(items, b * BLOCK, &mut codes);
+                    made = codes;
+                    &made[..]
+                }
+            };
+            norms2.iter_mut().zip(codes.chunks_exact(dim)).for_each(|(n, code)| *n = norm2(code));
+        });
+        norms2
     }
 
     /// The k nearest of the given item rows among their candidates. Before [`Graph::finish`] their true distances are computed
@@ -90,6 +142,9 @@ impl Graph {
                     let Some(position) = askers.position(asker) else {
                         return Err(Error::Invalid("a graph answers for its own items alone".into()));
                     };
+                    if let Some(next) = (asker + 8 < range.end).then(|| askers.position(asker + 8)).flatten() {
+                        self.prefetch(next);
+                    }
                     let row = &self.state[position * self.width..][..self.width];
                     if self.finished {
                         let kept = row.iter().take_while(|&&place| place != EMPTY);
@@ -107,6 +162,20 @@ impl Graph {
             })
         })?;
         Ok(neighbors)
+    }
+
+    /// Asks for a row's places: the rows of a table lie anywhere in storage.
+    fn prefetch(&self, position: usize) {
+        #[cfg(target_arch = "x86_64")]
+        for line in 0..self.width / 8 {
+            use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+            // SAFETY: prefetching has no effect but on caches.
+            unsafe {
+                _mm_prefetch::<_MM_HINT_T0>(self.state.as_ptr().add(position * self.width + 8 * line) as *const i8)
+            };
+        }
+        #[cfg(not(target_arch = "x86_64"))]
+        let _ = position;
     }
 
     fn least_key<'a>(&'a self, items: &'a Items, askers: &'a Askers, asker: usize) -> impl Fn(f32) -> i32 + 'a {

@@ -4,10 +4,10 @@
 use super::insert::{InsertNew, insert_new_of};
 use super::reverse::Reverse;
 use super::{Graph, RowCodes};
-use crate::cluster::signed;
+use crate::cluster::{Clusters, signed};
 use crate::control::{Control, Error, Result, check};
 use crate::items::Items;
-use crate::kernel::panel::{bias_i8, pack_i8};
+use crate::kernel::panel::{bias_i8, pack_offset_i8};
 use crate::kernel::{Level, MIN_KEY_I8, PANEL, Panel, Sink, scan_i8};
 use crate::memory::Aligned;
 use crate::parallel::{SharedMut, with_threads};
@@ -29,29 +29,32 @@ const BLOCK: usize = 1 << 16;
 const CHUNK: usize = 256;
 
 impl Graph {
-    /// One round over all rows. `control` counts rows.
+    /// One round over all rows. `control` counts rows. It takes the codes of the lists; a probe that follows makes others.
     pub fn local_join(
         &mut self,
         items: &Items,
+        clusters: &Clusters,
         around: Around,
         seed: u64,
         threads: usize,
         control: &dyn Control,
     ) -> Result<()> {
         self.check(items)?;
+        clusters.check(items)?;
         if 1 + around.forward + around.reverse > PANEL {
             return Err(Error::Invalid(format!("{} + {} rows do not fit a panel", around.forward, around.reverse)));
         }
         let n = self.num_positions;
         control.set_total(n as u64);
         with_threads(threads, || {
-            self.code_rows(items);
+            self.code_rows(items, clusters);
+            let mut company = Company::default();
             for start in (0..n).step_by(REVERSE_ROWS) {
                 let range = start..n.min(start + REVERSE_ROWS);
                 check(control)?;
                 let reverse = Reverse::of(self, range.clone(), around.forward, seed);
                 for start in range.clone().step_by(BLOCK) {
-                    let company = Company::around(self, start..range.end.min(start + BLOCK), &reverse, around);
+                    company.gather(self, start..range.end.min(start + BLOCK), &reverse, around);
                     self.join_block(&company, control)?;
                 }
             }
@@ -59,21 +62,26 @@ impl Graph {
         })
     }
 
-    /// Codes of all rows, unless they are there.
-    fn code_rows(&mut self, items: &Items) {
+    /// Codes of all rows, unless they are there: those that the lists were scanned with, where there are any.
+    fn code_rows(&mut self, items: &Items, clusters: &Clusters) {
         if self.codes.is_some() {
-            return;
+            return clusters.drop_codes();
         }
         let dim = self.coder.item_dim();
-        let (mut codes, mut bias) = (Aligned::zeroed(self.num_positions * dim), vec![0i32; self.num_positions]);
-        let coder = &self.coder;
-        codes.par_chunks_mut(4096 * dim).zip(bias.par_chunks_mut(4096)).enumerate().for_each(|(b, (codes, bias))| {
-            coder.code_items(items, b * 4096, codes);
-            let mut row = vec![0i8; dim];
-            for (code, bias) in codes.chunks_exact(dim).zip(bias) {
-                signed(code, &mut row);
-                *bias = bias_i8(&row, true);
-            }
+        let (codes, bias) = clusters.take_codes().unwrap_or_else(|| {
+            let (mut codes, mut bias) = (Aligned::zeroed(self.num_positions * dim), vec![0i32; self.num_positions]);
+            let coder = &self.coder;
+            codes.par_chunks_mut(4096 * dim).zip(bias.par_chunks_mut(4096)).enumerate().for_each(
+                |(b, (codes, bias))| {
+                    coder.code_items(items, b * 4096, codes);
+                    let mut row = vec![0i8; dim];
+                    for (code, bias) in codes.chunks_exact(dim).zip(bias) {
+                        signed(code, &mut row);
+                        *bias = bias_i8(&row, true);
+                    }
+                },
+            );
+            (codes, bias)
         });
         // A zero vector under cosine is nobody's neighbor by its code.
         if let Some(zero) = items.zero_position() {
@@ -104,19 +112,25 @@ impl Graph {
 }
 
 /// The rows that meet around each row of a block, fixed before the first of them is joined.
+#[derive(Default)]
 struct Company {
-    /// `[row][PANEL]`
+    /// Most that meet around a row.
+    most: usize,
+    /// `[row][most]`
     members: Vec<u32>,
     counts: Vec<u8>,
 }
 
 impl Company {
-    fn around(graph: &Graph, range: Range<usize>, reverse: &Reverse, around: Around) -> Company {
-        let mut members = vec![0u32; range.len() * PANEL];
-        let mut counts = vec![0u8; range.len()];
-        members.par_chunks_mut(PANEL * CHUNK).zip(counts.par_chunks_mut(CHUNK)).enumerate().for_each(
+    /// Of the rows of a range, in place of those before.
+    fn gather(&mut self, graph: &Graph, range: Range<usize>, reverse: &Reverse, around: Around) {
+        let most = 1 + around.forward + around.reverse;
+        self.most = most;
+        self.members.resize(range.len() * most, 0);
+        self.counts.resize(range.len(), 0);
+        self.members.par_chunks_mut(most * CHUNK).zip(self.counts.par_chunks_mut(CHUNK)).enumerate().for_each(
             |(c, (members, counts))| {
-                for (i, (members, count)) in members.chunks_exact_mut(PANEL).zip(counts).enumerate() {
+                for (i, (members, count)) in members.chunks_exact_mut(most).zip(counts).enumerate() {
                     let x = range.start + c * CHUNK + i;
                     let mut met = 1;
                     members[0] = x as u32;
@@ -138,7 +152,6 @@ impl Company {
                 }
             },
         );
-        Company { members, counts }
     }
 
     fn len(&self) -> usize {
@@ -146,7 +159,7 @@ impl Company {
     }
 
     fn of(&self, i: usize) -> &[u32] {
-        &self.members[i * PANEL..][..self.counts[i] as usize]
+        &self.members[i * self.most..][..self.counts[i] as usize]
     }
 }
 
@@ -187,7 +200,6 @@ struct Tile<'a> {
     panel: Aligned<i8>,
     bias: [i32; PANEL],
     rows: [u32; PANEL],
-    signed: Vec<i8>,
     pointers: Vec<*const u8>,
 }
 
@@ -202,7 +214,6 @@ impl<'a> Tile<'a> {
             panel: Aligned::zeroed(PANEL * codes.dim),
             bias: [i32::MIN; PANEL],
             rows: [0; PANEL],
-            signed: vec![0; codes.dim],
             pointers: Vec::with_capacity(PANEL),
         }
     }
@@ -238,8 +249,7 @@ impl<'a> Tile<'a> {
         self.pointers.clear();
         for (i, &row) in members.iter().enumerate() {
             let code = &self.codes.codes[row as usize * dim..][..dim];
-            signed(code, &mut self.signed);
-            pack_i8(&mut self.panel, i, &self.signed);
+            pack_offset_i8(&mut self.panel, i, code);
             self.bias[i] = self.codes.bias[row as usize];
             self.rows[i] = row;
             self.pointers.push(code.as_ptr());

@@ -88,7 +88,8 @@ impl Graph {
             self.edges(depth).flat_map_iter(|edges| edges.filter(|&(to, _)| is_wanted(to))).collect();
         let mut naming: HashMap<u32, Vec<u32>> = HashMap::new();
         edges.into_iter().for_each(|(to, from)| naming.entry(to).or_default().push(from));
-        naming.values_mut().for_each(|rows| drawing_order(rows, seed));
+        let mut keyed = Vec::new();
+        naming.values_mut().for_each(|rows| drawing_order(rows, seed, &mut keyed));
         naming
     }
 }

@@ -4,10 +4,10 @@ use super::Graph;
 use crate::cluster::Clusters;
 use crate::control::{Control, Error, Result, check};
 use crate::items::Items;
-use crate::kernel::topk::TopK;
+use crate::kernel::topk::{EMPTY, TopK};
 use crate::kernel::{Level, MIN_KEY_I8};
 use crate::parallel::{SharedMut, in_order, with_threads};
-use crate::queries::{Askers, Queries};
+use std::sync::{Mutex, PoisonError};
 
 /// Rows that probe together.
 const BLOCK: usize = 16_384;
@@ -29,35 +29,64 @@ impl Graph {
         if from >= to {
             return Err(Error::Invalid(format!("no lists from rank {from} to {to}")));
         }
-        let askers = Askers::new(items, Queries::Items { rows: None, include_self: true })?;
-        control.set_total(askers.len() as u64);
+        control.set_total(self.num_positions as u64);
         let (n, width) = (self.num_positions, self.width);
         let first = !std::mem::replace(&mut self.probed, true);
         let state = SharedMut::new(&mut self.state);
         with_threads(threads, || {
             clusters.restore_codes(items);
+            let near = clusters.near_lists(to);
+            let spare = Spare::default();
             let block = BLOCK.min(n.div_ceil(threads.max(1)));
             in_order(n.div_ceil(block), |b| {
                 let range = b * block..n.min((b + 1) * block);
                 check(control)?;
-                let (codes, routes) = clusters.near_lists(items, &askers, range.clone(), from..to, control)?;
-                let mut top = TopK::new(Level::current(), range.len(), width, MIN_KEY_I8);
+                let mut buffers = spare.take();
+                let Buffers { codes, routes, top } = &mut buffers;
+                clusters.route_items(near.as_ref(), range.clone(), from..to, codes, routes, control)?;
+                let top = top.get_or_insert_with(|| TopK::new(Level::current(), block, width, MIN_KEY_I8));
                 // SAFETY: a block's rows are its own.
                 let mine = unsafe { state.slice(range.start * width, range.len() * width) };
-                clusters.scan(&codes, &routes, to - from, &mut top, control)?;
+                clusters.scan(codes, routes, to - from, top, control)?;
+                let found = &mut top.sorted_mut()[..mine.len()];
                 match first {
-                    true => mine.copy_from_slice(top.sorted_mut()),
+                    true => mine.copy_from_slice(found),
                     // Some of them a round may have found before.
                     false => {
-                        for (places, new) in mine.chunks_exact_mut(width).zip(top.sorted_mut().chunks_exact(width)) {
+                        for (places, new) in mine.chunks_exact_mut(width).zip(found.chunks_exact(width)) {
                             merge(places, new);
                         }
                     }
                 }
+                found.fill(EMPTY);
+                spare.give_back(buffers);
                 control.advance(range.len() as u64);
                 Ok(())
             })
         })
+    }
+}
+
+/// What a block needs: memory from the system is cleared page by page, which takes longer than to fill it.
+#[derive(Default)]
+struct Buffers {
+    codes: Vec<u8>,
+    routes: Vec<u32>,
+    /// All empty between blocks.
+    top: Option<TopK>,
+}
+
+/// Buffers of blocks that are done.
+#[derive(Default)]
+struct Spare(Mutex<Vec<Buffers>>);
+
+impl Spare {
+    fn take(&self) -> Buffers {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).pop().unwrap_or_default()
+    }
+
+    fn give_back(&self, buffers: Buffers) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(buffers);
     }
 }
 

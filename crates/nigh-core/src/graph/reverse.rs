@@ -37,11 +37,12 @@ impl Reverse {
         });
         // Threads fill a row's places in any order; sorted by a hash they stand in one that is drawn, and the same every time.
         (0..range.len().div_ceil(BLOCK)).into_par_iter().for_each(|b| {
+            let mut keyed = Vec::new();
             for i in b * BLOCK..range.len().min((b + 1) * BLOCK) {
                 let (first, end) = (offsets[i] as usize, offsets[i + 1] as usize);
                 // SAFETY: a row's places are its own.
                 let mine = unsafe { places.slice(first, end - first) };
-                drawing_order(mine, seed);
+                drawing_order(mine, seed, &mut keyed);
             }
         });
         Reverse { start: range.start, offsets, rows }
@@ -62,10 +63,13 @@ fn each_edge(graph: &Graph, range: &Range<usize>, depth: usize, each: impl Fn(us
 }
 
 /// Puts rows in an order that depends on them and the seed alone.
-pub(super) fn drawing_order(rows: &mut [u32], seed: u64) {
+pub(super) fn drawing_order(rows: &mut [u32], seed: u64, keyed: &mut Vec<u64>) {
     let mix = |row: u32| {
         let x = (row as u64 ^ seed.rotate_left(32)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-        ((x ^ (x >> 29)).wrapping_mul(0xbf58_476d_1ce4_e5b9) >> 32) as u32
+        (x ^ (x >> 29)).wrapping_mul(0xbf58_476d_1ce4_e5b9) >> 32
     };
-    rows.sort_unstable_by_key(|&row| (mix(row), row));
+    keyed.clear();
+    keyed.extend(rows.iter().map(|&row| mix(row) << 32 | row as u64));
+    keyed.sort_unstable();
+    rows.iter_mut().zip(keyed).for_each(|(row, &mut key)| *row = key as u32);
 }

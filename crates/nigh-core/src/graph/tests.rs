@@ -44,7 +44,7 @@ fn a_local_join_keeps_the_best_of_all_that_meet() {
     graph.probe(&items, &clusters, 0, 1, 1, &()).unwrap();
     let before: Vec<Vec<(i32, u32)>> = (0..900).map(|p| graph.row(p).collect()).collect();
     let around = Around { forward: 8, reverse: 39 };
-    graph.local_join(&items, around, 3, 2, &()).unwrap();
+    graph.local_join(&items, &clusters, around, 3, 2, &()).unwrap();
     // By definition: x meets its candidates and those that have it as one; everybody is offered to everybody. Nobody is named
     // by more than 39 here, so that nothing is drawn.
     let mut offered: Vec<Vec<i64>> = before.iter().map(|row| row.iter().map(|&(k, r)| pack(k, r)).collect()).collect();
@@ -93,7 +93,7 @@ fn rounds_find_what_probes_missed() {
         graph.probe(&items, &clusters, 0, 2, 2, &()).unwrap();
         let at = |graph: &Graph| recall_of(&items, &graph.neighbors(&items, ALL, 10, None, 2, &()).unwrap(), ALL);
         let before = at(&graph);
-        graph.local_join(&items, AROUND, 1, 2, &()).unwrap();
+        graph.local_join(&items, &clusters, AROUND, 1, 2, &()).unwrap();
         let after = at(&graph);
         assert!(before < 0.9 && after > before + 0.2, "{metric:?}: {before} {after}");
         // The lists may be asked again, their codes freed or not: nothing is kept twice.
@@ -115,8 +115,8 @@ fn threads_do_not_matter() {
         let (items, clusters) = prepared(awkward(6000, 16), 16, Metric::Cosine, 100);
         let mut graph = Graph::new(&items, &clusters, 16).unwrap();
         graph.probe(&items, &clusters, 0, 2, threads, &()).unwrap();
-        graph.local_join(&items, AROUND, 4, threads, &()).unwrap();
-        graph.local_join(&items, Around { forward: 8, reverse: 8 }, 5, threads, &()).unwrap();
+        graph.local_join(&items, &clusters, AROUND, 4, threads, &()).unwrap();
+        graph.local_join(&items, &clusters, Around { forward: 8, reverse: 8 }, 5, threads, &()).unwrap();
         graph.finish(&items, 10, false, threads, &()).unwrap();
         let found = graph.neighbors(&items, ALL, 10, None, threads, &()).unwrap();
         (found.counts, found.rows, found.distances)
@@ -129,14 +129,14 @@ fn finishing_changes_no_answer() {
     let (items, clusters) = prepared(awkward(3000, 12), 12, Metric::Cosine, 60);
     let mut graph = Graph::new(&items, &clusters, 16).unwrap();
     graph.probe(&items, &clusters, 0, 3, 2, &()).unwrap();
-    graph.local_join(&items, AROUND, 1, 2, &()).unwrap();
+    graph.local_join(&items, &clusters, AROUND, 1, 2, &()).unwrap();
     let rows: Vec<u32> = (0..3000).step_by(7).collect();
     for queries in [ALL, Queries::Items { rows: Some(&rows), include_self: false }] {
         for max_distance in [None, Some(0.02)] {
             let before = graph.neighbors(&items, queries, 10, max_distance, 2, &()).unwrap();
             let mut finished = Graph::new(&items, &clusters, 16).unwrap();
             finished.probe(&items, &clusters, 0, 3, 2, &()).unwrap();
-            finished.local_join(&items, AROUND, 1, 2, &()).unwrap();
+            finished.local_join(&items, &clusters, AROUND, 1, 2, &()).unwrap();
             finished.finish(&items, 10, false, 2, &()).unwrap();
             let after = finished.neighbors(&items, queries, 10, max_distance, 2, &()).unwrap();
             assert!(before.counts == after.counts && before.rows == after.rows && before.distances == after.distances);
@@ -154,9 +154,57 @@ fn a_preview_tells_what_a_round_finds() {
     for around in [Around { forward: 6, reverse: 6 }, AROUND] {
         let preview = graph.preview(&items, &rows, 10, false, around, 9, 2, &()).unwrap();
         let expected = recall_of(&items, &preview, asked);
-        graph.local_join(&items, around, 9, 2, &()).unwrap();
+        graph.local_join(&items, &clusters, around, 9, 2, &()).unwrap();
         let found = recall_of(&items, &graph.neighbors(&items, asked, 10, None, 2, &()).unwrap(), asked);
         // Only what codes cannot tell apart comes between.
         assert!((found - expected).abs() < 0.01, "{expected} {found}");
+    }
+}
+
+/// Whole numbers that few others equal, so that many distances do.
+fn whole(n: usize, dim: usize) -> Vec<f32> {
+    let mut rng = Rng::new(5);
+    (0..n * dim).map(|_| (rng.next() % 6) as f32 - 40.0).collect()
+}
+
+#[test]
+fn codes_that_lose_nothing_give_the_same_distances() {
+    let (items, clusters) = prepared(whole(3000, 7), 7, Metric::L2, 60);
+    assert!(clusters.coder.is_lossless());
+    for rounds in 0..2 {
+        let mut graph = Graph::new(&items, &clusters, 16).unwrap();
+        graph.probe(&items, &clusters, 0, 3, 2, &()).unwrap();
+        for round in 0..rounds {
+            graph.local_join(&items, &clusters, AROUND, round, 2, &()).unwrap();
+        }
+        let before = graph.neighbors(&items, ALL, 10, None, 2, &()).unwrap();
+        graph.finish(&items, 10, false, 2, &()).unwrap();
+        let after = graph.neighbors(&items, ALL, 10, None, 2, &()).unwrap();
+        assert!(before.counts == after.counts && before.rows == after.rows && before.distances == after.distances);
+    }
+    let (_, fractions) = prepared(awkward(3000, 7), 7, Metric::L2, 60);
+    assert!(!fractions.coder.is_lossless());
+}
+
+#[test]
+fn codes_taken_from_the_lists_are_those_made_anew() {
+    for metric in [Metric::L2, Metric::Cosine] {
+        let (items, clusters) = prepared(awkward(3000, 12), 12, metric, 60);
+        let joined = |drop: bool| {
+            let mut graph = Graph::new(&items, &clusters, 16).unwrap();
+            graph.probe(&items, &clusters, 0, 2, 2, &()).unwrap();
+            if drop {
+                clusters.drop_codes();
+            }
+            graph.local_join(&items, &clusters, AROUND, 1, 2, &()).unwrap();
+            graph
+        };
+        let (taken, made) = (joined(false), joined(true));
+        assert!(taken.state[..] == made.state[..], "{metric:?}");
+        let (taken, made) = (taken.codes.unwrap(), made.codes.unwrap());
+        for p in (0..items.num_distinct()).filter(|&p| Some(p) != items.zero_position()) {
+            let of = |codes: &RowCodes| (codes.codes[p * codes.dim..][..codes.dim].to_vec(), codes.bias[p]);
+            assert!(of(&taken) == of(&made), "{metric:?} {p}");
+        }
     }
 }

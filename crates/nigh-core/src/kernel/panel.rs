@@ -66,6 +66,24 @@ pub(crate) fn pack_i8(panel_data: &mut [i8], lane: usize, codes: &[i8]) {
     }
 }
 
+/// Writes one row of offset codes into its place of a panel's data, without the offset.
+#[inline(always)]
+pub(crate) fn pack_offset_i8(panel_data: &mut [i8], lane: usize, codes: &[u8]) {
+    for (four, word) in codes.chunks_exact(4).zip(panel_data.chunks_exact_mut(PANEL * 4)) {
+        let codes = u32::from_ne_bytes([four[0], four[1], four[2], four[3]]) ^ 0x8080_8080;
+        word[lane * 4..][..4].copy_from_slice(&codes.to_ne_bytes().map(|c| c as i8));
+    }
+}
+
+/// The row of codes at a place of a panel's data, with the offset of queries.
+#[inline(always)]
+pub(crate) fn unpack_i8(panel_data: &[i8], lane: usize, out: &mut [u8]) {
+    for (four, word) in out.chunks_exact_mut(4).zip(panel_data.chunks_exact(PANEL * 4)) {
+        let codes: [u8; 4] = std::array::from_fn(|i| word[lane * 4 + i] as u8);
+        four.copy_from_slice(&(u32::from_ne_bytes(codes) ^ 0x8080_8080).to_ne_bytes());
+    }
+}
+
 /// The bias of a row of codes: takes back the queries' offset and, for l2, half of the squared norm (rounded up).
 #[inline(always)]
 pub(crate) fn bias_i8(codes: &[i8], l2: bool) -> i32 {
