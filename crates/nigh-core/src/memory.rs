@@ -52,7 +52,7 @@ impl Aligned<i8> {
     /// The same bytes.
     pub fn into_unsigned(self) -> Aligned<u8> {
         let this = std::mem::ManuallyDrop::new(self);
-        Aligned { data: this.data as *mut u8, len: this.len }
+        Aligned { data: this.data as *mut u8, len: this.len, block: this.block }
     }
 }
 
