@@ -1,6 +1,7 @@
 //! Nearest-neighbour kernels, exact search and cluster search. Pure numbers: rows in, row numbers and distances out.
 //! Nothing here knows of tables, ids or joins.
 
+mod candidates;
 pub mod cluster;
 pub mod control;
 mod distinct;
@@ -20,6 +21,7 @@ mod space;
 mod spill;
 mod store;
 
+pub use candidates::Candidates;
 pub use cluster::Clusters;
 pub use control::{Control, Error, Result};
 pub use exact::{Precision, exact_search};

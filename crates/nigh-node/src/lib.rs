@@ -8,6 +8,8 @@ mod graph;
 mod job;
 mod judge;
 mod kept;
+mod partitions;
+mod rows;
 mod search;
 mod system;
 mod table;

@@ -79,6 +79,8 @@ pub struct TableReading {
     pub id_col: Option<String>,
     pub vector_col: Option<String>,
     pub columns: Vec<String>,
+    /// Every column there is.
+    pub all_columns: Option<bool>,
     pub on_invalid: String,
     pub threads: u32,
     pub side: String,
@@ -93,6 +95,7 @@ impl From<TableReading> for ReadOptions {
             id_col: reading.id_col.unwrap_or(defaults.id_col),
             vector_col: reading.vector_col.unwrap_or(defaults.vector_col),
             columns: reading.columns,
+            all_columns: reading.all_columns.unwrap_or(false),
             on_invalid: if reading.on_invalid == "drop" { OnInvalid::Drop } else { OnInvalid::Fail },
             threads: reading.threads as usize,
             spill: None,
@@ -201,6 +204,23 @@ impl Table {
     #[napi(getter)]
     pub fn id_col(&self) -> Result<String> {
         Ok(read(&*self.handle.get()?).id_field.name().clone())
+    }
+    /// Names of the carried columns.
+    #[napi(getter)]
+    pub fn columns(&self) -> Result<Vec<String>> {
+        let table = self.handle.get()?;
+        let names = read(&table).columns_schema.fields().iter().map(|f| f.name().clone()).collect();
+        Ok(names)
+    }
+    /// Its ids are row numbers: there was no such column.
+    #[napi(getter)]
+    pub fn generated_ids(&self) -> Result<bool> {
+        Ok(read(&*self.handle.get()?).generated_ids)
+    }
+    /// Type of the ids.
+    #[napi(getter)]
+    pub fn id_type(&self) -> Result<String> {
+        Ok(read(&*self.handle.get()?).id_field.data_type().to_string())
     }
     /// Size of the inputs.
     #[napi(getter)]

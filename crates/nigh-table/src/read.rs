@@ -34,6 +34,8 @@ pub struct ReadOptions {
     pub vector_col: String,
     /// Further columns to carry, in this order.
     pub columns: Vec<String>,
+    /// Carry every column of the files, in their order, ids and vectors included; `columns` is not looked at.
+    pub all_columns: bool,
     pub on_invalid: OnInvalid,
     pub threads: usize,
     /// Where the vectors go if not to the heap.
@@ -49,6 +51,7 @@ impl Default for ReadOptions {
             id_required: false,
             vector_col: "vector".into(),
             columns: Vec::new(),
+            all_columns: false,
             on_invalid: OnInvalid::Fail,
             threads: 1,
             spill: None,
