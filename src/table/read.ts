@@ -7,6 +7,8 @@ export interface ReadOptions {
   idCol?: string | undefined
   featuresCol?: string | undefined
   columns?: readonly string[] | undefined
+  /** Carry every column there is; `columns` is not looked at. */
+  allColumns?: boolean | undefined
   onInvalid?: 'fail' | 'drop' | undefined
   threads: number
   /** `query` or `item`: how errors name this table. */
@@ -27,6 +29,7 @@ export async function openTable(input: TableInput, options: ReadOptions, callOpt
     ...(idCol === undefined ? {} : { idCol }),
     ...(featuresCol === undefined ? {} : { vectorCol: featuresCol }),
     columns: [...(options.columns ?? [])],
+    ...(options.allColumns ? { allColumns: true } : {}),
     onInvalid: options.onInvalid ?? 'fail',
     threads: options.threads,
     side: options.side,

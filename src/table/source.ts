@@ -116,7 +116,8 @@ function isArrow(value: unknown): value is ArrowInput {
   return typeof value === 'object' && value !== null && 'schema' in value && 'numRows' in value
 }
 
-function isVectors(value: unknown): value is VectorsInput {
+/** Plain vectors, without columns. */
+export function isVectors(value: unknown): value is VectorsInput {
   return typeof value === 'object' && value !== null && 'vectors' in value && 'dim' in value
 }
 
