@@ -123,7 +123,7 @@ export class KnnModel implements AsyncDisposable {
   }
 
   /** Saves the model in a directory, which appears complete or not at all. Errors: MODEL_EXISTS, NOT_A_MODEL, DISK_FULL. */
-  save(path: string, options: SaveOptions & EngineCall = {}): Promise<void> {
+  save(path: string, options: SaveOptions = {}): Promise<void> {
     return this.#inTurn(() =>
       saveDirectory(path, options, async (directory) => {
         const { table, vectors, parts, groups } = this.#items

@@ -36,6 +36,7 @@ export interface Manifest {
 export interface SaveOptions {
   /** Replace a model that is there. */
   overwrite?: boolean | undefined
+  signal?: AbortSignal | undefined
 }
 
 type Content = Pick<Manifest, 'kind' | 'params' | 'facts'>

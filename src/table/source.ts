@@ -75,7 +75,8 @@ function vectorsSource({ ids, vectors, dim }: VectorsInput): NativeSource {
   return { vectors, dim, idsIpc: tableToIPC(idsTable(ids), 'stream') }
 }
 
-function idsTable(ids: Ids): Table {
+/** A table of one column of ids. */
+export function idsTable(ids: Ids): Table {
   if (ids instanceof Vector) return new Table({ id: ids })
   if (!Array.isArray(ids)) return tableFromArrays({ id: ids as Int32Array })
   // JavaScript's whole numbers are int64 ids, as those of row numbers.

@@ -3,6 +3,7 @@
 
 #![forbid(unsafe_code)]
 
+mod batches;
 mod bytes_source;
 mod columns;
 mod control;
@@ -26,6 +27,7 @@ mod table;
 mod vector;
 mod write;
 
+pub use batches::Batches;
 pub use control::Control;
 pub use error::{Result, TableError, code};
 pub use groups::{GroupedRows, Groups};
