@@ -12,6 +12,7 @@ import type { Fitted } from './knn-model.ts'
 import { type KnnParams, knnParams, type NearestNeighborsOptions } from './knn-params.ts'
 import { type Manifest, readDirectory } from './model-directory.ts'
 import { buildItems } from './model-items.ts'
+import { given } from './params.ts'
 
 /** Reads items and makes them searchable. With `initialModelPath` they are appended to those of the saved model. */
 export async function fitItems(options: NearestNeighborsOptions, input: TableInput, call: EngineCall): Promise<Fitted> {
@@ -43,7 +44,7 @@ export async function loadFitted(
   const { manifest, items } = await openSaved(path, call, kinds)
   const { numThreads, threads } = changed
   const saved = manifest.params as NearestNeighborsOptions
-  const options = { ...saved, ...(numThreads === undefined ? {} : { threads: undefined }), ...changed }
+  const options = { ...saved, ...(numThreads === undefined ? {} : { threads: undefined }), ...given(changed) }
   if (threads !== undefined) options.numThreads = undefined
   const params = knnParams(options)
   sameMetric(path, manifest, params)

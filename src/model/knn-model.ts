@@ -18,6 +18,11 @@ import { buildItems, type ModelItems, summaries } from './model-items.ts'
 import { explain, given } from './params.ts'
 import { searchItems } from './search-items.ts'
 
+export interface TransformToOptions extends EngineCall {
+  /** Replace an existing file. Default: the param `force`. */
+  force?: boolean | undefined
+}
+
 /** What a model is made of. */
 export interface Fitted {
   options: NearestNeighborsOptions
@@ -69,7 +74,7 @@ export class KnnModel implements AsyncDisposable {
   }
 
   /** The same, streamed to a file (Parquet or Arrow IPC, by extension), with a report of recall, time and memory. */
-  transformTo(path: string, queries: TableInput, options: EngineCall = {}): Promise<JoinResult> {
+  transformTo(path: string, queries: TableInput, options: TransformToOptions = {}): Promise<JoinResult> {
     return this.#answer(queries, { ...options, to: path })
   }
 
@@ -153,9 +158,9 @@ export class KnnModel implements AsyncDisposable {
     this.#items.dispose()
   }
 
-  #answer(queries: TableInput, options: OutputOptions): Promise<JoinResult> {
+  #answer(queries: TableInput, options: OutputOptions & TransformToOptions): Promise<JoinResult> {
     return this.#inTurn(() => {
-      const { params } = this
+      const params = { ...this.params, force: options.force ?? this.params.force }
       const { outputFormat, queryPartitionsCol, predictionCol } = params
       const minimal = outputFormat === 'minimal'
       const columns = minimal && queryPartitionsCol !== undefined ? [queryPartitionsCol] : []
@@ -169,7 +174,7 @@ export class KnnModel implements AsyncDisposable {
         // Plain vectors have no columns: their ids are all there is to tell them by.
         return { ...sink, queryColumns: carried, withoutQueryId: carried.length > 0 }
       }
-      return this.#search(queries, { columns, allColumns: !minimal }, shape, options)
+      return this.#search(queries, { columns, allColumns: !minimal }, shape, options, params)
     })
   }
 
@@ -178,8 +183,8 @@ export class KnnModel implements AsyncDisposable {
     { columns, allColumns = false }: { columns: readonly string[]; allColumns?: boolean },
     shape: (queries: NativeTable) => SinkOptions,
     options: OutputOptions,
+    params: KnnParams = this.params,
   ): Promise<JoinResult> {
-    const { params } = this
     const clock = new StageClock()
     checkOutputs(options.to, params)
     const { onInvalid, threads, query, excludeSelf } = params

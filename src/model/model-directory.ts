@@ -39,6 +39,14 @@ export interface SaveOptions {
   signal?: AbortSignal | undefined
 }
 
+/**
+ * Fails before the work where saving could only fail after it: MODEL_EXISTS, NOT_A_MODEL where something else is in the way,
+ * OUTPUT_UNWRITABLE where the path leads through a file.
+ */
+export async function checkSavable(path: string, { overwrite = false }: SaveOptions): Promise<void> {
+  await whatIsThere(resolve(path), path, overwrite)
+}
+
 type Content = Pick<Manifest, 'kind' | 'params' | 'facts'>
 
 /**
@@ -76,7 +84,10 @@ export async function saveDirectory(
 
 /** Whether a directory is there to be filled or replaced. */
 async function whatIsThere(target: string, path: string, overwrite: boolean): Promise<boolean> {
-  const found = await stat(target).catch(() => undefined)
+  const found = await stat(target).catch((cause: NodeJS.ErrnoException) => {
+    if (cause.code === 'ENOENT') return undefined
+    throw new NighError('OUTPUT_UNWRITABLE', `${path}: cannot be written: ${cause.message}`, { cause })
+  })
   if (!found) return false
   if (found.isDirectory() && existsSync(join(target, MANIFEST))) {
     if (overwrite) return true

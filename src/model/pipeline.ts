@@ -4,9 +4,9 @@ import type { EngineCall } from '../engine/engine.ts'
 import { invalidOption, NighError } from '../errors.ts'
 import type { TableInput } from '../table/source.ts'
 import type { JoinResult } from './join-result.ts'
-import { KnnModel } from './knn-model.ts'
+import { KnnModel, type TransformToOptions } from './knn-model.ts'
 import { readDirectory, type SaveOptions, saveDirectory } from './model-directory.ts'
-import { type FittedStage, isFitted, loadStage, type PipelineStage, stageFrom } from './stages.ts'
+import { type FittedStage, isFitted, type LoadOptions, loadStage, type PipelineStage, stageFrom } from './stages.ts'
 import { Transformer } from './transformer.ts'
 
 /** The params of `Pipeline`. */
@@ -85,7 +85,7 @@ export class PipelineModel implements AsyncDisposable {
   }
 
   /** The same, written to a file, where a model of neighbors is the last stage. */
-  async transformTo(path: string, input: TableInput, call: EngineCall = {}): Promise<JoinResult> {
+  async transformTo(path: string, input: TableInput, call: TransformToOptions = {}): Promise<JoinResult> {
     const last = this.stages.at(-1)
     if (!(last instanceof KnnModel)) {
       throw invalidOption('stages', 'only a pipeline that ends with a model of neighbors writes its answer to a file')
@@ -107,7 +107,7 @@ export class PipelineModel implements AsyncDisposable {
   }
 
   /** Loads a saved pipeline. Errors: NOT_A_MODEL, CORRUPT_MODEL, MODEL_VERSION. */
-  static async load(path: string, call: EngineCall = {}): Promise<PipelineModel> {
+  static async load(path: string, call: LoadOptions = {}): Promise<PipelineModel> {
     const { manifest, root } = await readDirectory(path)
     if (manifest.kind !== 'PipelineModel') {
       throw new NighError('NOT_A_MODEL', `${path}: is a ${manifest.kind}, not a PipelineModel`)
@@ -137,7 +137,7 @@ export class PipelineModel implements AsyncDisposable {
 }
 
 /** A saved model of any kind: a pipeline, a model or a transformer. */
-export async function loadModel(path: string, call: EngineCall = {}): Promise<PipelineModel | FittedStage> {
+export async function loadModel(path: string, call: LoadOptions = {}): Promise<PipelineModel | FittedStage> {
   const { manifest } = await readDirectory(path)
   return manifest.kind === 'PipelineModel' ? PipelineModel.load(path, call) : loadStage(path, call)
 }

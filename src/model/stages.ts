@@ -3,6 +3,7 @@ import type { EngineCall } from '../engine/engine.ts'
 import { invalidOption, NighError } from '../errors.ts'
 import { BruteForce, BruteForceModel } from './brute-force.ts'
 import { KnnModel } from './knn-model.ts'
+import type { NearestNeighborsOptions } from './knn-params.ts'
 import { readDirectory } from './model-directory.ts'
 import { NearestNeighbors, NearestNeighborsModel } from './nearest-neighbors.ts'
 import { Normalizer } from './normalizer.ts'
@@ -37,8 +38,11 @@ export function stageFrom(description: unknown): Estimator | Transformer {
   return new Stage(options)
 }
 
+/** What the machine that loads a model has: whatever it was fitted on. */
+export interface LoadOptions extends EngineCall, Pick<NearestNeighborsOptions, 'numThreads' | 'memory' | 'tmp'> {}
+
 /** A saved stage: a model or a transformer. */
-export async function loadStage(path: string, call: EngineCall = {}): Promise<FittedStage> {
+export async function loadStage(path: string, call: LoadOptions = {}): Promise<FittedStage> {
   const { manifest } = await readDirectory(path)
   if (manifest.kind === 'NearestNeighborsModel') return NearestNeighborsModel.load(path, call)
   if (manifest.kind === 'BruteForceModel') return BruteForceModel.load(path, call)
