@@ -4,7 +4,21 @@ import { createRequire } from 'node:module'
 import { fileURLToPath } from 'node:url'
 import { ERROR_CODES, NighError } from './errors.ts'
 
-export type Metric = 'l2' | 'cosine' | 'dot'
+/** Metrics by name; docs/guide.md has their distances. */
+export type Metric =
+  | 'l2'
+  | 'squared-l2'
+  | 'cosine'
+  | 'correlation'
+  | 'dot'
+  | 'l1'
+  | 'canberra'
+  | 'bray-curtis'
+  | 'hamming'
+  | 'jaccard'
+  | 'custom'
+/** A metric of one's own: smaller is nearer. The vectors are views: they may not be kept or changed. */
+export type DistanceFunction = (a: Float32Array, b: Float32Array) => number
 export type Precision = 'f32' | 'int8'
 export type CpuLevel = 'scalar' | 'avx2' | 'avx512' | 'neon'
 
@@ -34,6 +48,16 @@ export interface NativeTable extends Disposable {
   /** Its ids are row numbers: there was no such column. */
   readonly generatedIds: boolean
   readonly idType: string
+  /** Bytes of a stored vector; of sparse ones on average. */
+  readonly rowBytes: number
+  /** Vectors are here, without their zeros. */
+  readonly isSparse: boolean
+  /** Vectors are packed bits; `dim` counts bits. */
+  readonly isBits: boolean
+  /** Nothing but the largest index of sparse vectors told `dim`. */
+  readonly isOpen: boolean
+  /** A copy of the vectors of some rows. */
+  vectors(first: number, count: number): Float32Array
   countDuplicateIds(): Promise<number>
 }
 
@@ -41,6 +65,12 @@ export interface NativeTable extends Disposable {
 export interface TableSize {
   rows: number
   dim: number
+  /** Bytes of a stored vector; of sparse ones about. */
+  rowBytes: number
+  isBits: boolean
+  /** Vectors are kept without their zeros. */
+  isSparse: boolean
+  isOpen: boolean
   /** Bytes of ids and carried columns. */
   heldBytes: number
   /** Bytes of the buffers of each thread that reads. */
@@ -83,6 +113,7 @@ export interface NativeItems extends Disposable {
   readonly numRows: number
   readonly numDistinct: number
   readonly dim: number
+  readonly isSparse: boolean
 }
 
 export interface NativeClusters extends Disposable {
@@ -157,6 +188,8 @@ export interface NativeSource {
 export interface NativeReadOptions {
   idCol?: string
   vectorCol?: string
+  /** Columns of bytes and booleans are bits. */
+  bits?: boolean
   columns: string[]
   /** Every column there is. */
   allColumns?: boolean
@@ -293,6 +326,8 @@ export interface Addon {
     job: NativeJob,
   ): Answer<NativeNeighbors>
   newGraph(items: NativeItems, clusters: NativeClusters, width: number): Promise<NativeGraph>
+  /** What a search in JavaScript found. */
+  newNeighbors(k: number, counts: Uint32Array, rows: Uint32Array, distances: Float32Array): NativeNeighbors
   recall(truth: NativeNeighbors, found: NativeNeighbors): Float32Array
   /** Some rows of a table, in the order given. `items`: those that took its vectors. */
   takeRows(table: NativeTable, items: NativeItems | undefined, rows: Uint32Array): Promise<NativeTable>

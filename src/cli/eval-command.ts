@@ -1,5 +1,4 @@
-import { type Evaluation, evaluate } from '../model/evaluate.ts'
-import type { Metric } from '../native.ts'
+import { type EvaluateOptions, type Evaluation, evaluate } from '../model/evaluate.ts'
 import { columnOptions, isSet, number, parseArguments, text, usageError } from './arguments.ts'
 import type { CommandHelp } from './help.ts'
 import { outputFormat } from './inspect-command.ts'
@@ -18,7 +17,7 @@ export const evalHelp: CommandHelp = {
     self: { type: 'boolean', help: 'it is a self join of the items' },
     'include-self': { type: 'boolean', help: 'with --self: a row may be its own neighbor' },
     k: { type: 'string', short: 'k', value: 'N', help: 'neighbors asked for (as many as the result has at most)' },
-    metric: { type: 'string', value: 'l2|cosine|dot', help: 'that it was made with (l2)' },
+    metric: { type: 'string', value: 'NAME', help: 'that it was made with (l2)' },
     'max-distance': { type: 'string', value: 'D', help: 'that it was made with' },
     sample: { type: 'string', value: 'N', help: 'queries to sample (1000)' },
     seed: { type: 'string', value: 'N', help: 'of the sample (0)' },
@@ -51,7 +50,7 @@ export async function evalCommand(args: readonly string[], { signal, stdout }: C
   const format = outputFormat(text(parsed, 'format'))
   const evaluation = await evaluate(result, self ? undefined : queries, items, {
     k: number(parsed, 'k'),
-    metric: text(parsed, 'metric') as Metric | undefined,
+    metric: text(parsed, 'metric') as EvaluateOptions['metric'],
     sample: number(parsed, 'sample'),
     seed: number(parsed, 'seed'),
     maxDistance: number(parsed, 'max-distance'),

@@ -1,8 +1,8 @@
 import { formatBytes, formatSeconds } from '../join/explain.ts'
+import { METRICS } from '../join/metric.ts'
 import type { JoinOptions } from '../join/options.ts'
 import type { JoinReport } from '../join/report.ts'
 import { explainJoin, knnJoin, selfJoin } from '../model/knn-join.ts'
-import type { Metric } from '../native.ts'
 import { columnOptions, isSet, list, number, type Parsed, parseArguments, text, usageError } from './arguments.ts'
 import { checkWritable, readJson, writeFileAtomically } from './files.ts'
 import type { CommandHelp } from './help.ts'
@@ -26,8 +26,8 @@ export const joinHelp: CommandHelp = {
     k: { type: 'string', short: 'k', value: 'N', help: 'neighbors of each query (10)', group: FIND },
     metric: {
       type: 'string',
-      value: 'l2|cosine|dot',
-      help: 'Euclidean distance, 1 - cos, 1 - inner product (l2)',
+      value: 'NAME',
+      help: `${METRICS.join(', ')} (l2)`,
       group: FIND,
     },
     recall: {
@@ -157,7 +157,7 @@ function joinOptions(parsed: Parsed, out: string | undefined): JoinOptions {
   const beside = out === undefined || out === '-' ? undefined : `${out}.rejects.parquet`
   return {
     k: number(parsed, 'k'),
-    metric: text(parsed, 'metric') as Metric | undefined,
+    metric: text(parsed, 'metric') as JoinOptions['metric'],
     recall: number(parsed, 'recall'),
     exact: isSet(parsed, 'exact') || undefined,
     maxDistance: number(parsed, 'max-distance'),

@@ -1,15 +1,19 @@
 import { availableParallelism, tmpdir } from 'node:os'
 import { invalidOption, NighError } from '../errors.ts'
-import type { Metric } from '../native.ts'
+import type { DistanceFunction, Metric } from '../native.ts'
 import { DEFAULT_MEMORY, memoryBytes } from './budget.ts'
+import { isIndexed, type MetricAlias, metricOf } from './metric.ts'
 import { type SavedPlan, savedPlan } from './saved-plan.ts'
 
 /** What a kNN join can be asked. Each has a default; none is required. */
 export interface JoinOptions {
   /** Neighbors of each query, 1 or more; fewer come back where there are fewer. Default 10. */
   k?: number | undefined
-  /** `l2` (Euclidean distance), `cosine` (1 - cos) or `dot` (1 - inner product). Default `l2`. */
-  metric?: Metric | undefined
+  /**
+   * A metric by name (docs/guide.md), or a function of two vectors, smaller being nearer. Those that are not made of inner
+   * products (`l1`, `canberra`, `bray-curtis`, `hamming`, `jaccard`, a function) are searched exactly. Default `l2`.
+   */
+  metric?: Metric | MetricAlias | DistanceFunction | undefined
   /** The fraction of the exact neighbors to find, above 0 and up to 1. Measured and reported. Default 0.95. */
   recall?: number | undefined
   /** Search exactly; not together with `recall`. */
@@ -54,6 +58,8 @@ export interface JoinOptions {
 export interface JoinParams {
   k: number
   metric: Metric
+  /** Of the metric `custom`. */
+  distance: DistanceFunction | undefined
   /** 1 when exact. */
   recall: number
   exact: boolean
@@ -108,14 +114,16 @@ export function joinParams(options: JoinOptions): JoinParams {
   if (options.rejects !== undefined && options.onInvalid !== 'drop') {
     throw invalidOption('rejects', 'only together with onInvalid drop (--on-invalid drop)')
   }
-  const metric = oneOf('metric', options.metric ?? plan?.metric ?? 'l2', ['l2', 'cosine', 'dot'])
-  if (plan) sameAsPlan(plan, { k, metric, exact: exact || recall === 1 })
+  const { metric, distance } = metricOf(options.metric ?? plan?.metric ?? 'l2')
+  // A recall of 1 can only be promised by an exact search, and some metrics have no other.
+  const all = exact || recall === 1 || !isIndexed(metric)
+  if (plan) sameAsPlan(plan, { k, metric, exact: all })
   return {
     k,
     metric,
-    recall,
-    // A recall of 1 can only be promised by an exact search.
-    exact: exact || recall === 1,
+    distance,
+    recall: all ? 1 : recall,
+    exact: all,
     maxDistance,
     includeSelf: flag('includeSelf', options.includeSelf) ?? false,
     query: side(

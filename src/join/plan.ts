@@ -22,6 +22,7 @@ import {
   writeSeconds,
 } from './cost.ts'
 import type { MemoryPlan } from './memory.ts'
+import { isIndexed } from './metric.ts'
 import type { JoinParams } from './options.ts'
 
 export type StageName = 'read' | 'cluster' | 'tune' | 'join' | 'write'
@@ -78,6 +79,8 @@ export interface Ready {
   reason?: string | undefined
   /** Where the vectors are, once that is settled. */
   memory?: MemoryPlan | undefined
+  /** The items are kept without their zeros. */
+  sparse?: boolean | undefined
 }
 
 /** Chooses the method by the cost model, and lays out the stages. */
@@ -86,7 +89,8 @@ export function planJoin(shape: JoinShape, params: JoinParams, level: CpuLevel, 
   const numLists = ready.numLists ?? chooseNumLists(shape.distinct ?? shape.items)
   const nprobe = guessNprobe(params.recall, numLists)
   const effort = ready.effort ?? params.plan?.effort ?? { numLists, nprobe, rescore: baseRescore(k) }
-  const precision = params.plan?.precision ?? exactPrecision(shape, k, level)
+  const coded = isIndexed(params.metric) && !ready.sparse
+  const precision = params.plan?.precision ?? (coded ? exactPrecision(shape, k, level) : 'f32')
   const exact = exactSeconds(shape, k, precision, level)
   const cluster = {
     build: ready.numLists === undefined || ready.builtNow ? clusterSeconds(shape, numLists, level) : 0,
@@ -160,6 +164,8 @@ function choose(
   lists: number,
   ready: Ready,
 ): { method: 'exact' | 'cluster'; reason: string } {
+  if (!isIndexed(params.metric)) return { method: 'exact', reason: `${params.metric} is searched exactly` }
+  if (ready.sparse) return { method: 'exact', reason: 'sparse vectors are searched exactly' }
   if (params.exact) return { method: 'exact', reason: 'asked for' }
   if (params.plan) return { method: params.plan.method, reason: 'a saved plan' }
   if (ready.reason) return { method: ready.effort ? 'cluster' : 'exact', reason: ready.reason }

@@ -2,6 +2,7 @@
 import { invalidOption } from '../errors.ts'
 import type { Metric, Precision } from '../native.ts'
 import type { Effort } from './cost.ts'
+import { METRICS } from './metric.ts'
 
 /** What of a plan decides the answer. A `Plan` is one. */
 export interface SavedPlan {
@@ -23,7 +24,7 @@ export function savedPlan(value: unknown): SavedPlan {
   const method = oneOf(plan, 'method', ['exact', 'cluster'])
   const saved: SavedPlan = {
     method,
-    metric: oneOf(plan, 'metric', ['l2', 'cosine', 'dot']),
+    metric: oneOf<Metric>(plan, 'metric', [...METRICS, 'custom']),
     k: count(plan, 'k', 1),
     recall: fraction(plan, 'recall'),
     seed: count(plan, 'seed', 0),

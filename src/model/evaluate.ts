@@ -1,6 +1,7 @@
-import { invalidOption, NighError } from '../errors.ts'
+import { invalidOption } from '../errors.ts'
 import { ItemIndex } from '../indexes/item-index.ts'
 import { exactPrecision, SAMPLE_ROWS } from '../join/cost.ts'
+import { isOfBits, type MetricAlias } from '../join/metric.ts'
 import { integer, joinParams } from '../join/options.ts'
 import { RowSampler } from '../join/sample.ts'
 import { estimateRecall, type RecallEstimate } from '../join/statistics.ts'
@@ -8,11 +9,13 @@ import { type CallOptions, call, callNow, type Metric, type NativeTable } from '
 import { search } from '../search/search.ts'
 import { readTable } from '../table/read.ts'
 import { nativeSources, type TableInput } from '../table/source.ts'
+import { requireSameVectors } from './join-tables.ts'
 
 export interface EvaluateOptions extends CallOptions {
   /** Neighbors asked for. Default: as many as the result has at most. */
   k?: number | undefined
-  metric?: Metric | undefined
+  /** The metric it was made with, by name. Default `l2`. */
+  metric?: Metric | MetricAlias | undefined
   /** Query rows to sample. Default 1000. */
   sample?: number | undefined
   seed?: number | undefined
@@ -57,6 +60,7 @@ export async function evaluate(
   { k, sample, signal, onProgress: _, ...options }: EvaluateOptions = {},
 ): Promise<Evaluation> {
   const params = joinParams({ ...options, exact: true, ...(k === undefined ? {} : { k }) })
+  if (params.distance) throw invalidOption('metric', 'a result of a function cannot be evaluated: name a metric')
   const size = integer('sample', sample ?? SAMPLE_ROWS, 1, 1e9)
   const { metric, threads, includeSelf, maxDistance, seed } = params
   const disposables: { dispose(): void }[] = []
@@ -65,14 +69,11 @@ export async function evaluate(
     return value
   }
   const read = async (input: TableInput, side: 'item' | 'query') =>
-    held(await readTable(input, { ...params[side], columns: [], threads, side }, { signal }))
+    held(await readTable(input, { ...params[side], bits: isOfBits(metric), columns: [], threads, side }, { signal }))
   try {
     const itemTable = await read(items, 'item')
     const queryTable: NativeTable | undefined = queries === undefined ? undefined : await read(queries, 'query')
-    if (queryTable && queryTable.numRows > 0 && itemTable.numRows > 0 && queryTable.dim !== itemTable.dim) {
-      const text = `query vectors have ${queryTable.dim} dimensions; item vectors have ${itemTable.dim}`
-      throw new NighError('DIMENSION_MISMATCH', text)
-    }
+    if (queryTable) requireSameVectors(queryTable, itemTable, metric)
     const [source, ...more] = await nativeSources(result, signal)
     if (!source || more.length > 0) throw invalidOption('result', 'must be one table')
     const found = held(await call((native, job) => native.readResult(source, itemTable, queryTable, job), { signal }))

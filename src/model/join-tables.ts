@@ -6,9 +6,10 @@ import { NighError } from '../errors.ts'
 import { ItemIndex } from '../indexes/item-index.ts'
 import { formatBytes } from '../join/explain.ts'
 import { type MemoryPlan, planMemory, requireRoom } from '../join/memory.ts'
+import { isOfBits } from '../join/metric.ts'
 import type { JoinParams } from '../join/options.ts'
 import type { SinkOptions } from '../merge/neighbor-sink.ts'
-import { call, type NativeTable } from '../native.ts'
+import { call, type Metric, type NativeTable, type TableSize } from '../native.ts'
 import { checkOutput, temporaryRoom, writeRejects } from '../table/output.ts'
 import { type OpenTable, openTable, readOpenTable } from '../table/read.ts'
 import type { TableInput } from '../table/source.ts'
@@ -35,7 +36,9 @@ export async function openSide(
 ): Promise<OpenTable> {
   const { onInvalid, threads } = params
   const unique = [...new Set(columns)]
-  return openTable(input, { ...params[side], columns: unique, onInvalid, threads, side }, { signal: call.signal })
+  const bits = isOfBits(params.metric)
+  const reading = { ...params[side], bits, columns: unique, onInvalid, threads, side }
+  return openTable(input, reading, { signal: call.signal })
 }
 
 /** Where the vectors of a join go. What was opened is given up where nothing will do. A model's items are all searched at once. */
@@ -50,10 +53,10 @@ export function planned(
   const size = items.native.size
   try {
     const asked = queries?.native.size
-    if (asked && asked.rows > 0 && size.rows > 0 && asked.dim !== size.dim) throw clash(asked.dim, size.dim)
-    return planMemory({
-      items: size,
-      queries: asked,
+    if (asked) requireSameVectors({ ...asked, numRows: asked.rows }, { ...size, numRows: size.rows }, params.metric)
+    const plan = planMemory({
+      items: stored(size),
+      queries: asked && stored(asked),
       k,
       recall,
       exact,
@@ -61,10 +64,17 @@ export function planned(
       budget,
       tmp,
     })
+    if (plan.way !== 'memory' && (size.isSparse || asked?.isSparse)) throw tooSmallForSparse(plan)
+    return plan
   } catch (error) {
     for (const table of opened) table.native.dispose()
     throw error
   }
+}
+
+/** Bits take as much as so many numbers. */
+function stored(size: TableSize): TableSize {
+  return { ...size, dim: size.rowBytes / 4 }
 }
 
 /** Before anything is read: whether the temporary files fit where they go. */
@@ -72,12 +82,33 @@ export function prepareSpilling(memory: MemoryPlan): void {
   if (memory.way !== 'memory') requireRoom(memory, temporaryRoom(memory.tmp))
 }
 
+function tooSmallForSparse({ budget }: MemoryPlan): NighError {
+  const message = `${formatBytes(budget)} of memory do not hold the sparse vectors, which are not spilled: give more (--memory)`
+  return new NighError('MEMORY_TOO_SMALL', message)
+}
+
 export function tooSmallForModel({ budget }: MemoryPlan): NighError {
   const message = `${formatBytes(budget)} of memory do not hold what a model searches; a single join works in blocks (knnJoin, nigh join)`
   return new NighError('MEMORY_TOO_SMALL', message)
 }
 
-export function clash(queryDim: number, itemDim: number): NighError {
+type Side = Pick<NativeTable, 'numRows' | 'dim' | 'isBits' | 'isOpen'>
+
+/** Vectors of the same length, and numbers or bits on both sides. Items keep their table when their vectors move. */
+export function requireSameVectors(queries: Side, items: Side, metric: Metric): void {
+  if (queries.numRows === 0 || items.numRows === 0) return
+  if (queries.isBits !== items.isBits) {
+    const of = (bits: boolean) => (bits ? 'bits' : 'numbers')
+    const message = `query vectors are ${of(queries.isBits)}; item vectors are ${of(items.isBits)}: give both in one form`
+    throw new NighError('COLUMN_TYPE', message)
+  }
+  // What is not written down is 0: but for the mean, more zeros change nothing.
+  const shorter = queries.dim < items.dim ? queries : items
+  if (queries.dim === items.dim || (shorter.isOpen && metric !== 'correlation')) return
+  throw clash(queries.dim, items.dim)
+}
+
+function clash(queryDim: number, itemDim: number): NighError {
   const message = `query vectors have ${queryDim} dimensions; item vectors have ${itemDim}`
   return new NighError('DIMENSION_MISMATCH', message)
 }
@@ -105,8 +136,8 @@ export async function readItems(
 ): Promise<ItemIndex> {
   const table = await readSide(open, memory, clock, call)
   try {
-    const { metric, threads } = params
-    return await clock.time('read', () => ItemIndex.create(table, metric, threads, { signal: call.signal }))
+    const { metric, distance, threads } = params
+    return await clock.time('read', () => ItemIndex.create(table, distance ?? metric, threads, { signal: call.signal }))
   } catch (error) {
     table.dispose()
     throw error
@@ -122,10 +153,7 @@ export async function joinTables(
   clock: StageClock,
   options: OutputOptions,
 ): Promise<JoinResult> {
-  const { items } = index
-  if (queries && queries.numRows > 0 && items.numRows > 0 && queries.dim !== items.dim) {
-    throw clash(queries.dim, items.dim)
-  }
+  if (queries) requireSameVectors(queries, index.table, params.metric)
   const sink = sinkOf(params, options)
   const outcome = await runLocally({ index, queries, params, memory }, sink, clock, options)
   const duplicates = await index.countDuplicateIds({ signal: options.signal })
@@ -135,6 +163,7 @@ export async function joinTables(
 /** Joins tables in temporary files, the items block by block. */
 export async function joinBlocks(join: BlockJoin, clock: StageClock, options: OutputOptions): Promise<JoinResult> {
   const { items, queries, params } = join
+  if (queries) requireSameVectors(queries, items, params.metric)
   const outcome = await runInBlocks(join, sinkOf(params, options), clock, options)
   const duplicates = await call(() => items.countDuplicateIds(), { signal: options.signal })
   return finished(items, queries, params, clock, outcome, duplicates, options)

@@ -77,7 +77,8 @@ function ofSaved(params: KnnParams, { facts }: Manifest): KnnParams {
 
 function sameMetric(path: string, { facts }: Manifest, params: KnnParams): void {
   if (facts.metric !== params.metric) {
-    throw invalidOption('metric', `the model at ${path} was made for ${facts.metric}, not ${params.metric}`)
+    const made = facts.metric === 'custom' ? 'a function, which has to be given again' : facts.metric
+    throw invalidOption('metric', `the model at ${path} was made for ${made}, not ${params.metric}`)
   }
 }
 
@@ -90,7 +91,7 @@ async function readItemTable(
   const open = await openSide(input, params, 'item', call, itemColumns(params))
   const { size } = open.native
   // Partitions are copied out of the table: their vectors are there twice.
-  const counted = isCopied(params) ? { ...size, givenBytes: size.givenBytes + size.rows * size.dim * 2 } : size
+  const counted = isCopied(params) ? { ...size, givenBytes: size.givenBytes + (size.rows * size.rowBytes) / 2 } : size
   const memory = planned({ ...open, native: { size: counted, dispose() {} } }, undefined, params, [open])
   if (memory.way === 'blocks') {
     open.native.dispose()
@@ -110,9 +111,10 @@ function isCopied({ partitionCol, numPartitions }: KnnParams): boolean {
 }
 
 /** The memory of a model whose items are in memory already. */
-export function memoryOf({ numRows: rows, dim }: NativeTable, params: KnnParams): MemoryPlan {
-  const givenBytes = isCopied(params) ? rows * dim * 2 : 0
-  const size = { rows, dim, heldBytes: rows * 16, threadBytes: 0, givenBytes }
+export function memoryOf(table: NativeTable, params: KnnParams): MemoryPlan {
+  const { numRows: rows, dim, rowBytes, isBits, isSparse, isOpen } = table
+  const givenBytes = isCopied(params) ? (rows * rowBytes) / 2 : 0
+  const size = { rows, dim, rowBytes, isBits, isSparse, isOpen, heldBytes: rows * 16, threadBytes: 0, givenBytes }
   const memory = planned({ input: '', native: { size, dispose() {} } }, undefined, params, [])
   if (memory.way === 'blocks') throw tooSmallForModel(memory)
   return memory

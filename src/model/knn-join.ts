@@ -49,7 +49,10 @@ export async function explainJoin(
     const memory = planned(opened.items, opened.queries, params, [])
     const { rows, dim } = opened.items.native.size
     const shape = { queries: opened.queries?.native.size.rows ?? rows, items: rows, dim, self: isSelf(queries) }
-    const plan = planJoin(shape, params, callNow((native) => native.cpu()).level, { memory })
+    const plan = planJoin(shape, params, callNow((native) => native.cpu()).level, {
+      memory,
+      sparse: opened.items.native.size.isSparse,
+    })
     return { plan, text: explainPlan(plan) }
   } finally {
     opened.dispose()

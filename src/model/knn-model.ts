@@ -4,13 +4,22 @@ import { type EngineCall, StageClock } from '../engine/engine.ts'
 import { runLocally } from '../engine/local/run.ts'
 import { invalidOption, NighError } from '../errors.ts'
 import type { MemoryPlan } from '../join/memory.ts'
+import { isOfBits } from '../join/metric.ts'
 import type { SinkOptions } from '../merge/neighbor-sink.ts'
 import { call, type NativeTable } from '../native.ts'
 import { openTable } from '../table/read.ts'
 import { type Ids, isVectors, type TableInput } from '../table/source.ts'
 import { appended, without } from './change-items.ts'
 import type { JoinResult } from './join-result.ts'
-import { checkOutputs, clash, finished, type OutputOptions, openSide, readSide, sinkOf } from './join-tables.ts'
+import {
+  checkOutputs,
+  finished,
+  type OutputOptions,
+  openSide,
+  readSide,
+  requireSameVectors,
+  sinkOf,
+} from './join-tables.ts'
 import { itemColumns, memoryOf } from './knn-fit.ts'
 import { type KnnParams, NEAREST_NEIGHBORS_PARAMS, type NearestNeighborsOptions } from './knn-params.ts'
 import { type SaveOptions, saveDirectory } from './model-directory.ts'
@@ -188,15 +197,14 @@ export class KnnModel implements AsyncDisposable {
     const clock = new StageClock()
     checkOutputs(options.to, params)
     const { onInvalid, threads, query, excludeSelf } = params
-    const reading = { ...query, columns: [...new Set(columns)], allColumns, onInvalid, threads, side: 'query' }
+    const bits = isOfBits(params.metric)
+    const reading = { ...query, bits, columns: [...new Set(columns)], allColumns, onInvalid, threads, side: 'query' }
     if (excludeSelf && !isVectors(queries)) reading.idCol ??= 'id'
     const open = await openTable(queries, reading, { signal: options.signal })
     const table = await readSide(open, this.#memory, clock, options)
     try {
       const items = this.#items
-      if (table.numRows > 0 && items.table.numRows > 0 && table.dim !== items.table.dim) {
-        throw clash(table.dim, items.table.dim)
-      }
+      requireSameVectors(table, items.table, params.metric)
       const outcome = await searchItems(items, table, params, this.#memory, shape(table), clock, options)
       return await finished(items.table, table, params, clock, outcome, await this.#duplicates(options), options)
     } finally {

@@ -1,4 +1,5 @@
 import { invalidOption } from '../errors.ts'
+import { METRICS } from '../join/metric.ts'
 import { integer, type JoinOptions, type JoinParams, joinParams } from '../join/options.ts'
 import { columnName, type ParamDoc } from './params.ts'
 
@@ -54,7 +55,7 @@ const SHARED: readonly ParamDoc[] = [
   doc('itemFeaturesCol', 'the same of the items, if it has another name'),
   doc('predictionCol', 'column that transform adds: list<struct<neighbor, distance>>', 'neighbors'),
   doc('k', 'neighbors of each query, 1 or more; fewer come back where there are fewer', 10),
-  doc('metric', 'how near two vectors are; smaller is nearer for each', 'l2'),
+  doc('metric', `${METRICS.join(', ')}, or a function of two vectors; smaller is nearer`, 'l2'),
   doc('maxDistance', 'only neighbors at this distance or nearer'),
   doc('excludeSelf', "leave out the item that has the query's own id", false),
   doc('outputFormat', 'full: every column of the queries; minimal: their ids alone', 'full'),

@@ -48,7 +48,8 @@ export async function buildItems(
     table.dispose()
   }
   try {
-    const { metric, threads } = params
+    const { metric, distance, threads } = params
+    const measure = distance ?? metric
     const create = (work: () => Promise<ItemIndex>) => clock.time('read', work)
     let groups: NativeGroups | undefined
     const starts = [0]
@@ -74,8 +75,8 @@ export async function buildItems(
       const [first, count] = [starts[at]!, starts[at + 1]! - starts[at]!]
       const index = await create(() =>
         whole
-          ? ItemIndex.create(table, metric, threads, { signal: options.signal })
-          : ItemIndex.ofRows(table, { first, count }, metric, threads, { signal: options.signal }),
+          ? ItemIndex.create(table, measure, threads, { signal: options.signal })
+          : ItemIndex.ofRows(table, { first, count }, measure, threads, { signal: options.signal }),
       )
       // The index of all rows disposes of the table, too: that is harmless.
       held.push(index)
@@ -97,9 +98,10 @@ async function prepare(
   options: EngineCall,
   known: UsualEffort | null | undefined,
 ): Promise<UsualEffort | undefined> {
-  const { numRows: rows, dim, numDistinct: distinct } = index.items
+  const { numRows: rows, dim, numDistinct: distinct, isSparse: sparse } = index.items
   const shape = { queries: rows, items: rows, dim, self: false, distinct }
-  if (planJoin(shape, params, callNow((native) => native.cpu()).level).method !== 'cluster') return undefined
+  const { level } = callNow((native) => native.cpu())
+  if (planJoin(shape, params, level, { sparse }).method !== 'cluster') return undefined
   const onProgress = (progress: { done: number; total: number }) =>
     options.onProgress?.({ stage: 'cluster', ...progress })
   const { seed, threads } = params

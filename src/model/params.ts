@@ -23,7 +23,7 @@ export function explain(docs: readonly ParamDoc[], current: object): string {
 }
 
 function show(value: unknown): string {
-  return typeof value === 'string' ? value : JSON.stringify(value)
+  return typeof value === 'string' ? value : typeof value === 'function' ? 'a function' : JSON.stringify(value)
 }
 
 /** The params of a stage as plain data, without those that were not given. */

@@ -7,6 +7,7 @@ import {
   type Precision,
   type SearchOptions,
 } from '../native.ts'
+import { customSearch } from './custom.ts'
 
 /** How to search: every item, or the nearest lists. */
 export type Method = { method: 'exact'; precision: Precision } | { method: 'cluster'; nprobe: number; rescore: number }
@@ -25,6 +26,7 @@ export interface Ask {
 
 /** One native call for a batch of queries. The answer to a query does not depend on the others in its batch. */
 export function search(index: ItemIndex, ask: Ask, method: Method, options: CallOptions): Promise<NativeNeighbors> {
+  if (index.custom) return customSearch(index.custom.rows, index.custom.distance, ask, options)
   const { rows, maxDistance } = ask
   const common: SearchOptions = {
     k: ask.k,

@@ -6,6 +6,8 @@ import { nameStdin, nativeSources, type TableInput } from './source.ts'
 export interface ReadOptions {
   idCol?: string | undefined
   featuresCol?: string | undefined
+  /** Columns of bytes and booleans are bits. */
+  bits?: boolean | undefined
   columns?: readonly string[] | undefined
   /** Carry every column there is; `columns` is not looked at. */
   allColumns?: boolean | undefined
@@ -28,6 +30,7 @@ export async function openTable(input: TableInput, options: ReadOptions, callOpt
   const reading = {
     ...(idCol === undefined ? {} : { idCol }),
     ...(featuresCol === undefined ? {} : { vectorCol: featuresCol }),
+    bits: options.bits ?? false,
     columns: [...(options.columns ?? [])],
     ...(options.allColumns ? { allColumns: true } : {}),
     onInvalid: options.onInvalid ?? 'fail',

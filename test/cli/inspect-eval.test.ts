@@ -1,5 +1,6 @@
 import { join } from 'node:path'
 import { beforeAll, describe, expect, test } from 'vitest'
+import { METRICS } from '../../src/join/metric.ts'
 import { nigh, runPython, temporaryDirectory } from '../support/run.ts'
 
 const directory = temporaryDirectory()
@@ -59,7 +60,7 @@ describe('nigh eval', () => {
     return at(out)
   }
 
-  test.each(['l2', 'cosine', 'dot'])('an exact result under %s has recall 1, in both layouts', (metric) => {
+  test.each(METRICS)('an exact result under %s has recall 1, in both layouts', (metric) => {
     for (const layout of ['nested', 'long']) {
       const out = joined(
         'good.parquet',

@@ -16,11 +16,10 @@ import {
 import { describe, expect, test } from 'vitest'
 import { NighError } from '../../src/errors.ts'
 import { explainJoin, type KnnJoinOptions, knnJoin, type ProgressEvent, selfJoin } from '../../src/index.ts'
+import { METRICS } from '../../src/join/metric.ts'
 import type { Metric } from '../../src/native.ts'
 import { nearestRows, randomVectors, rowOf } from '../support/oracle.ts'
 import { type Row, readRows } from '../support/run.ts'
-
-const METRICS: Metric[] = ['l2', 'cosine', 'dot']
 
 /** Ids are row numbers here. The order of equal distances and the last bits of a distance are the float64 oracle's. */
 function expectExact(

@@ -21,16 +21,49 @@ export function randomVectors(rows: number, dim: number, seed: number, duplicate
 
 /** The distance of two rows, in float64. */
 export function trueDistance(metric: Metric, a: Float32Array, b: Float32Array): number {
-  let [dot, aa, bb, squares] = [0, 0, 0, 0]
-  for (let i = 0; i < a.length; i++) {
-    dot += a[i]! * b[i]!
-    aa += a[i]! ** 2
-    bb += b[i]! ** 2
-    squares += (a[i]! - b[i]!) ** 2
+  const sum = (term: (x: number, y: number) => number) => {
+    let total = 0
+    for (let i = 0; i < a.length; i++) total += term(a[i]!, b[i]!)
+    return total
   }
-  if (metric === 'l2') return Math.sqrt(squares)
-  if (metric === 'dot') return 1 - dot
-  return aa === 0 || bb === 0 ? 1 : 1 - dot / Math.sqrt(aa * bb)
+  const cosine = (x0: number, y0: number) => {
+    const dot = sum((x, y) => (x - x0) * (y - y0))
+    const norms = sum((x) => (x - x0) ** 2) * sum((_, y) => (y - y0) ** 2)
+    if (norms === 0) return 1
+    // What rounding leaves of 0 and of 2, which is no order.
+    const distance = 1 - dot / Math.sqrt(norms)
+    return Math.abs(distance) < 1e-14 ? 0 : Math.fround(distance)
+  }
+  const squares = () => sum((x, y) => (x - y) ** 2)
+  const differences = () => sum((x, y) => Math.abs(x - y))
+  switch (metric) {
+    case 'l2':
+      return Math.sqrt(squares())
+    case 'squared-l2':
+      return squares()
+    case 'cosine':
+      return cosine(0, 0)
+    case 'correlation':
+      return cosine(sum((x) => x) / a.length, sum((_, y) => y) / a.length)
+    case 'dot':
+      return 1 - sum((x, y) => x * y)
+    case 'l1':
+      return differences()
+    case 'canberra':
+      return sum((x, y) => (x === y ? 0 : Math.abs(x - y) / (Math.abs(x) + Math.abs(y))))
+    case 'bray-curtis': {
+      const sums = sum((x, y) => Math.abs(x + y))
+      return sums === 0 ? Math.sign(differences()) : differences() / sums
+    }
+    case 'hamming':
+      return sum((x, y) => Number(x !== y))
+    case 'jaccard': {
+      const either = sum((x, y) => Number(x !== 0 || y !== 0))
+      return either === 0 ? 0 : sum((x, y) => Number((x !== 0) !== (y !== 0))) / either
+    }
+    default:
+      throw new Error(`no oracle of ${metric}`)
+  }
 }
 
 export interface OracleNeighbor {

@@ -42,7 +42,7 @@ impl Distinct {
                     break firsts.len() as u32 - 1;
                 }
                 let first = firsts[seen as usize - 1] as usize;
-                if hashes[first] == hashes[i] && row(first) == row(i) {
+                if hashes[first] == hashes[i] && same_bits(row(first), row(i)) {
                     break seen - 1;
                 }
                 at = (at + 1) & mask;
@@ -79,6 +79,11 @@ impl Distinct {
         }
         Ok(Some(Distinct { of_row, offsets, rows }))
     }
+}
+
+/// Rows of bits are no numbers: some would not equal themselves.
+fn same_bits(a: &[f32], b: &[f32]) -> bool {
+    a.iter().zip(b).fold(0, |differing, (a, b)| differing | (a.to_bits() ^ b.to_bits())) == 0
 }
 
 /// Multiply and fold, four words at a time. Equal rows (no -0.0 and NaN here) have equal bits.

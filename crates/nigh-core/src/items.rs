@@ -1,5 +1,7 @@
 //! The base vectors of a search, prepared once.
 
+use crate::brute::Extent;
+use crate::comparison::{Comparison, centred_squared_norm};
 use crate::control::{Control, Error, Result, check};
 use crate::distinct::Distinct;
 use crate::exact::{CodedRows, FEW_QUERIES};
@@ -7,6 +9,7 @@ use crate::metric::{Metric, squared_norm};
 use crate::parallel::with_threads;
 use crate::reorder::reorder;
 use crate::space::Space;
+use crate::sparse::{Sparse, SparseItems};
 use crate::store::Store;
 use rayon::prelude::*;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -14,12 +17,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 /// Item vectors with a metric. Exact duplicates are stored once. A *position* is a place in storage; it is a distinct number
 /// until clustering reorders the storage by lists.
 pub struct Items {
+    pub(crate) comparison: Comparison,
+    /// What scans, lists and graphs take it for.
     pub(crate) metric: Metric,
     pub(crate) dim: usize,
     num_rows: usize,
     /// Distinct vectors, raw, by position.
     pub(crate) vectors: Store,
-    /// Squared norms by position; for cosine alone, else empty.
+    /// Squared norms by position (of centred rows, where rows are compared centred); for cosine alone, else empty.
     pub(crate) norms2: Vec<f64>,
     pub(crate) space: Space,
     pub(crate) distinct: Option<Distinct>,
@@ -31,6 +36,10 @@ pub struct Items {
     pub(crate) spare_bytes: usize,
     /// Codes that the last exact search made: within the bytes that the next one may take as well.
     codes: Mutex<Option<Arc<CodedRows>>>,
+    /// What f32 sums of the rows may meet; where they are compared number by number.
+    pub(crate) extent: Extent,
+    /// Rows without their zeros; then there are no others.
+    sparse: Option<SparseItems>,
     /// The zero vector's position under cosine (duplicates are collapsed, so there is one at most).
     zero_position: Option<usize>,
 }
@@ -39,15 +48,16 @@ pub struct Items {
 pub(crate) const SHORT_SEARCH: usize = 4 << 20;
 
 impl Items {
-    /// Takes `vectors` (num_rows x dim, row-major, finite). At most 2^32 - 2 rows.
+    /// Takes `vectors` (num_rows x dim, row-major, finite; of bits, their words). At most 2^32 - 2 rows.
     pub fn new(
         vectors: impl Into<Store>,
         dim: usize,
-        metric: Metric,
+        comparison: impl Into<Comparison>,
         threads: usize,
         control: &dyn Control,
     ) -> Result<Items> {
-        let mut vectors: Store = vectors.into();
+        let (mut vectors, comparison): (Store, Comparison) = (vectors.into(), comparison.into());
+        let metric = comparison.scanned_as();
         if dim == 0 && !vectors.is_empty() || dim > 0 && !vectors.len().is_multiple_of(dim) {
             return Err(Error::Invalid(format!("{} numbers are not rows of {dim} dimensions", vectors.len())));
         }
@@ -56,20 +66,34 @@ impl Items {
             return Err(Error::Invalid(format!("{num_rows} rows; at most {} can be searched", u32::MAX - 2)));
         }
         with_threads(threads, || {
-            clear_negative_zeros(&mut vectors);
+            if !matches!(comparison, Comparison::Bits(_)) {
+                clear_negative_zeros(&mut vectors);
+            }
+            if comparison.is_centred() {
+                clear_constant_rows(&mut vectors, dim);
+            }
             check(control)?;
             let distinct = if num_rows == 0 { None } else { Distinct::collapse(&mut vectors, dim, control)? };
             check(control)?;
             let norms2 = match metric {
                 Metric::Cosine if num_rows > 0 => {
                     let num_distinct = vectors.len() / dim;
-                    (0..num_distinct).into_par_iter().map(|i| squared_norm(vectors.part(i * dim, dim))).collect()
+                    let norm2 = if comparison.is_centred() { centred_squared_norm } else { squared_norm };
+                    (0..num_distinct).into_par_iter().map(|i| norm2(vectors.part(i * dim, dim))).collect()
                 }
                 _ => Vec::new(),
             };
-            let space = Space::new(metric, dim, &vectors, &norms2);
+            let space = match comparison {
+                Comparison::Products(products) => Space::new(products, dim, &vectors, &norms2),
+                _ => Space::unused(dim),
+            };
+            let extent = match comparison {
+                Comparison::Numbers(_) => Extent::of(&vectors),
+                _ => Extent::default(),
+            };
             let zero_position = norms2.iter().position(|&n| n == 0.0);
             Ok(Items {
+                comparison,
                 metric,
                 dim,
                 num_rows,
@@ -81,14 +105,29 @@ impl Items {
                 position: None,
                 spare_bytes: usize::MAX,
                 codes: Mutex::new(None),
+                extent,
+                sparse: None,
                 zero_position,
             })
         })
     }
 
-    pub fn metric(&self) -> Metric {
-        self.metric
+    /// Of sparse rows, which have a search of their own.
+    pub fn of_sparse(rows: Sparse, comparison: Comparison, control: &dyn Control) -> Result<Items> {
+        let (dim, num_rows) = (rows.dim, rows.num_rows());
+        let items = Items::new(Vec::new(), dim, comparison, 1, control)?;
+        Ok(Items { num_rows, sparse: Some(SparseItems::new(rows, comparison)?), ..items })
     }
+
+    pub fn sparse(&self) -> Option<&SparseItems> {
+        self.sparse.as_ref()
+    }
+
+    pub fn comparison(&self) -> Comparison {
+        self.comparison
+    }
+
+    /// Numbers of a row; of bits, words.
 
     pub fn dim(&self) -> usize {
         self.dim
@@ -101,6 +140,9 @@ impl Items {
 
     /// Rows that differ from all rows before them: what is searched.
     pub fn num_distinct(&self) -> usize {
+        if self.sparse.is_some() {
+            return self.num_rows;
+        }
         self.vectors.len().checked_div(self.dim).unwrap_or(0)
     }
 
@@ -116,6 +158,23 @@ impl Items {
     /// The squared norm where the metric needs one, else 0.
     pub(crate) fn norm2(&self, position: usize) -> f64 {
         self.norms2.get(position).copied().unwrap_or(0.0)
+    }
+
+    /// Whether scans of inner products, lists and graphs can search them.
+    pub fn is_made_of_products(&self) -> bool {
+        self.sparse.is_none() && matches!(self.comparison, Comparison::Products(_))
+    }
+
+    /// The distance a caller sees. See [`Comparison::distance`].
+    #[inline(always)]
+    pub(crate) fn distance(&self, q: &[f32], x: &[f32], q_norm2: f64, x_norm2: f64) -> f32 {
+        self.comparison.distance(q, x, q_norm2, x_norm2)
+    }
+
+    /// The distance in the metric of scans. See [`Comparison::scan_distance`].
+    #[inline(always)]
+    pub(crate) fn scan_distance(&self, q: &[f32], x: &[f32], q_norm2: f64, x_norm2: f64) -> f32 {
+        self.comparison.scan_distance(q, x, q_norm2, x_norm2)
     }
 
     pub(crate) fn distinct_at(&self, position: usize) -> u32 {
@@ -215,6 +274,17 @@ fn clear_negative_zeros(vectors: &mut Store) {
         let numbers = part.get_mut(0, len).expect("all of it");
         if numbers.iter().fold(false, |any, x| any | (x.to_bits() == 1 << 31)) {
             numbers.iter_mut().for_each(|x| *x += 0.0);
+        }
+    });
+}
+
+/// Rows of equal numbers become 0, as all of them are once they are centred: duplicates of one zero vector.
+fn clear_constant_rows(vectors: &mut Store, dim: usize) {
+    let rows: Vec<_> = vectors.as_mut().parts(dim).collect();
+    rows.into_par_iter().with_min_len(1024).for_each(|mut row| {
+        let numbers = row.get_mut(0, dim).expect("a row");
+        if numbers[0] != 0.0 && numbers.iter().all(|&x| x == numbers[0]) {
+            numbers.fill(0.0);
         }
     });
 }

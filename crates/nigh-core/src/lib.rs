@@ -1,8 +1,10 @@
 //! Nearest-neighbour kernels, exact search and cluster search. Pure numbers: rows in, row numbers and distances out.
 //! Nothing here knows of tables, ids or joins.
 
+mod brute;
 mod candidates;
 pub mod cluster;
+mod comparison;
 pub mod control;
 mod distinct;
 pub mod exact;
@@ -18,11 +20,13 @@ mod queries;
 mod reorder;
 mod rescore;
 mod space;
+mod sparse;
 mod spill;
 mod store;
 
 pub use candidates::Candidates;
 pub use cluster::Clusters;
+pub use comparison::{Bits, Comparison, Numbers, Products};
 pub use control::{Control, Error, Result};
 pub use exact::{Precision, exact_search};
 pub use graph::{Around, Graph};
@@ -32,5 +36,6 @@ pub use kernel::Level;
 pub use metric::Metric;
 pub use neighbors::{Neighbors, recall};
 pub use queries::{Queries, pair_distances};
+pub use sparse::{Sparse, SparseItems, SparseQueries, SparseRow};
 pub use spill::{SpillTo, free_bytes};
 pub use store::{Store, StoreMut};

@@ -1,8 +1,9 @@
-//! Metrics and their true distances.
+//! The metrics that searches know, and their true distances.
 
 use crate::parallel::for_each_level;
 
-/// How near two vectors are; smaller is nearer for every one.
+/// How near two vectors are; smaller is nearer for every one. Others are made of these, or compared one by one: see
+/// [`Comparison`](crate::Comparison).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Metric {
     /// Euclidean distance (not squared).
@@ -30,7 +31,7 @@ const LANES: usize = 16;
 /// Sums `term(a[i], b[i])` in f64, each lane by itself. Arrays of LANES rather than indices: a compiler vectorises what has no
 /// bounds to check, eight times as fast.
 #[inline(always)]
-fn sum_lanes(a: &[f32], b: &[f32], term: impl Fn(f64, f64) -> f64) -> f64 {
+pub(crate) fn sum_lanes(a: &[f32], b: &[f32], term: impl Fn(f64, f64) -> f64) -> f64 {
     let n = a.len().min(b.len());
     let ((a, a_rest), (b, b_rest)) = (a[..n].as_chunks::<LANES>(), b[..n].as_chunks::<LANES>());
     let mut acc = [0f64; LANES];

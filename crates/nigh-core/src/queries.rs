@@ -1,8 +1,9 @@
 //! Who asks, and where the answers go.
 
+use crate::comparison::centred_squared_norm;
 use crate::control::{Error, Result};
 use crate::items::Items;
-use crate::metric::{Metric, distance, squared_norm};
+use crate::metric::{Metric, squared_norm};
 use crate::neighbors::Neighbors;
 use crate::parallel::SharedMut;
 use rayon::prelude::*;
@@ -92,6 +93,7 @@ impl<'a> Askers<'a> {
     pub fn norm2(&self, asker: usize) -> f64 {
         match (self.items.metric, self.position(asker)) {
             (Metric::Cosine, Some(position)) => self.items.norm2(position),
+            (Metric::Cosine, None) if self.items.comparison.is_centred() => centred_squared_norm(self.vector(asker)),
             (Metric::Cosine, None) => squared_norm(self.vector(asker)),
             _ => 0.0,
         }
@@ -162,6 +164,9 @@ impl Output {
 /// True distances of given pairs: of query `i` and each of its `counts[i]` item rows at `rows[i * k ..]`. Same shape as `rows`;
 /// places beyond the counts are 0.
 pub fn pair_distances(items: &Items, queries: Queries, k: usize, counts: &[u32], rows: &[u32]) -> Result<Vec<f32>> {
+    if let Some(sparse) = items.sparse() {
+        return sparse.ask(queries, |asked| sparse.pair_distances(asked, k, counts, rows));
+    }
     // All rows of the items ask one by one here: duplicates have their own pairs.
     let every: Vec<u32>;
     let queries = match queries {
@@ -188,7 +193,7 @@ pub fn pair_distances(items: &Items, queries: Queries, k: usize, counts: &[u32],
         let (vector, norm2) = (askers.vector(q), askers.norm2(q));
         for j in 0..counts[q] as usize {
             let p = items.position_of_row(rows[q * k + j] as usize);
-            out[j] = distance(items.metric, vector, items.vector(p), norm2, items.norm2(p));
+            out[j] = items.distance(vector, items.vector(p), norm2, items.norm2(p));
         }
     });
     Ok(out)

@@ -2,7 +2,6 @@
 
 use crate::items::Items;
 use crate::kernel::{key_of, score_of};
-use crate::metric::distance;
 use crate::queries::{Askers, Output};
 
 /// Buffers of one thread.
@@ -46,6 +45,7 @@ impl Rescorer {
         least_key: impl Fn(f32) -> i32,
     ) -> &[(i32, u32)] {
         let (vector, norm2) = (askers.vector(asker), askers.norm2(asker));
+        let squared = items.comparison.is_squared();
         self.scored.clear();
         let (mut least, mut farthest) = (i32::MIN, f32::NEG_INFINITY);
         for (i, &(key, p)) in candidates.iter().enumerate() {
@@ -59,8 +59,15 @@ impl Rescorer {
                 prefetch(items.vector(next as usize));
             }
             let p = p as usize;
-            let d = distance(items.metric, vector, items.vector(p), norm2, items.norm2(p));
-            farthest = farthest.max(d);
+            let (x, x_norm2) = (items.vector(p), items.norm2(p));
+            let d = items.distance(vector, x, norm2, x_norm2);
+            // Bounds are of scans.
+            farthest = farthest.max(match squared {
+                false => d,
+                // A square of a subnormal number has few digits left.
+                true if d > 1e-30 => d.sqrt(),
+                true => items.scan_distance(vector, x, norm2, x_norm2),
+            });
             self.scored.push((key_of(d), items.distinct_at(p)));
         }
         self.scored.sort_unstable();

@@ -1,6 +1,7 @@
 //! The space that scans compute in: vectors scaled (l2, dot) or normalised (cosine), and centred or coded there. Final
 //! distances never come from it, so its rounding costs candidates, not answers.
 
+use crate::comparison::{Products, centre};
 use crate::metric::Metric;
 use crate::parallel::for_each_level;
 use crate::store::Store;
@@ -63,6 +64,8 @@ impl Range {
 
 pub(crate) struct Space {
     pub metric: Metric,
+    /// Rows lose their means before they are normalised.
+    centred: bool,
     pub dim: usize,
     /// A power of two that brings the items' largest number below 1 (1 for cosine).
     pub scale: f32,
@@ -80,11 +83,18 @@ pub(crate) struct Space {
 const SAMPLE_ROWS: usize = 16_384;
 
 impl Space {
-    pub fn new(metric: Metric, dim: usize, vectors: &Store, norms2: &[f64]) -> Space {
+    /// Of items that no scan sees.
+    pub fn unused(dim: usize) -> Space {
+        let flat = Quantizer { center: vec![0.0; dim], step: 1.0 };
+        let (full, robust) = (flat.clone(), flat);
+        let mean = vec![0.0; dim];
+        Space { metric: Metric::L2, centred: false, dim, scale: 1.0, mean, full, robust, whole: false }
+    }
+
+    pub fn new(products: Products, dim: usize, vectors: &Store, norms2: &[f64]) -> Space {
+        let Products { metric, centred, .. } = products;
         let unit = metric == Metric::Cosine;
-        let flat = |v: f32| Quantizer { center: vec![v; dim], step: 1.0 };
-        let (full, robust) = (flat(0.0), flat(0.0));
-        let mut space = Space { metric, dim, scale: 1.0, mean: vec![0.0; dim], full, robust, whole: false };
+        let mut space = Space { metric, centred, ..Space::unused(dim) };
         if vectors.is_empty() {
             return space;
         }
@@ -151,6 +161,10 @@ impl Space {
     /// Scales or normalises a row; `norm2` is its squared norm (cosine alone). A zero row stays zero.
     pub fn prepare(&self, row: &[f32], norm2: f64, out: &mut [f32]) {
         match self.metric {
+            Metric::Cosine if self.centred => {
+                let (centre, by) = (centre(row), if norm2 > 0.0 { 1.0 / norm2.sqrt() } else { 0.0 });
+                out.iter_mut().zip(row).for_each(|(out, &x)| *out = (centre.of(x) * by) as f32);
+            }
             Metric::Cosine => scale_f64(row, if norm2 > 0.0 { 1.0 / norm2.sqrt() } else { 0.0 }, out),
             _ => scale_f32(row, self.scale, out),
         }

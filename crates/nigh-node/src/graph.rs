@@ -146,7 +146,7 @@ impl Graph {
         + 'static,
     ) -> Result<AsyncTask<Work<nigh_core::Neighbors>>> {
         let (graph, items) = (self.handle.get()?, items.handle.get()?);
-        let asked = crate::search::Ask::new(options);
+        let asked = crate::asked::Ask::new(options);
         Ok(spawn(move || -> Outcome<nigh_core::Neighbors> {
             let graph = graph.read().unwrap_or_else(PoisonError::into_inner);
             let (rows, options) = asked.parts();

@@ -2,7 +2,7 @@
 
 use crate::failure::Failure;
 use crate::job::Job;
-use crate::search::{AskedVectors, Handle, Items, Neighbors, finalize, locked};
+use crate::search::{AskedSparse, AskedVectors, Handle, Items, Neighbors, finalize, locked};
 use crate::table::{Table, TableSource, read};
 use crate::work::{Product, Work, spawn};
 use napi::bindgen_prelude::*;
@@ -207,9 +207,15 @@ impl FoundResult {
                     let asked = nigh_core::Queries::Items { rows: Some(&query_rows), include_self: true };
                     nigh_core::pair_distances(&items, asked, k, &out.counts, &out.rows)?
                 }
+                Some(table) if items.sparse().is_some() => {
+                    let table = read(table);
+                    let asked = AskedSparse::of(&table, Some(&query_rows));
+                    let items = items.sparse().expect("sparse items");
+                    items.pair_distances(asked.queries(), k, &out.counts, &out.rows)?
+                }
                 Some(table) => {
                     let table = read(table);
-                    let asked = AskedVectors::of(&table, Some(&query_rows));
+                    let asked = AskedVectors::of(&table, Some(&query_rows), items.dim());
                     nigh_core::pair_distances(&items, asked.queries(), k, &out.counts, &out.rows)?
                 }
             };

@@ -3,9 +3,12 @@
 // Called from JavaScript alone, which the empty test build does not know.
 #![cfg_attr(test, allow(dead_code))]
 
+mod asked;
 mod batches;
 mod failure;
 mod graph;
+mod handle;
+mod items;
 mod job;
 mod judge;
 mod kept;

@@ -1,7 +1,7 @@
 //! Items in partitions, the queries that see each, and the merge of what each gave.
 
 use crate::failure::Failure;
-use crate::search::{Handle, Neighbors, finalize};
+use crate::handle::{Handle, Neighbors, finalize};
 use crate::table::{Table, read};
 use crate::work::{Product, Work, spawn};
 use napi::bindgen_prelude::*;

@@ -1,38 +1,32 @@
 //! Tables made of the rows of others, items at rest, and rows that share an id.
 
 use crate::failure::{Failure, Outcome};
+use crate::handle::{Handle, Items, Neighbors, finalize, locked};
 use crate::job::Job;
-use crate::search::{Handle, Items, Locked, Neighbors, finalize, locked};
 use crate::table::{Shared, Table, read};
 use crate::work::{Product, Work, spawn};
 use napi::bindgen_prelude::*;
 use napi_derive::napi;
+use nigh_table::Vectors;
 use std::sync::{Arc, RwLock};
 
 type SharedItems = Option<Arc<RwLock<nigh_core::Items>>>;
 
 /// Where the vectors of a table are: in itself, or in the items that took them.
-struct Vectors<'a> {
-    table: &'a nigh_table::Table,
-    items: Option<Locked<'a>>,
-}
-
-impl<'a> Vectors<'a> {
-    fn of(table: &'a nigh_table::Table, items: &'a SharedItems) -> Outcome<Vectors<'a>> {
-        let items = items.as_ref().map(|items| locked(items));
-        let there = items.as_ref().map_or(table.vectors.len(), |items| items.num_rows() * table.dim);
-        match there == table.num_rows * table.dim {
-            true => Ok(Vectors { table, items }),
-            false => Err(Failure::new("INVALID_ARGUMENT", "a table whose vectors are elsewhere")),
-        }
-    }
-
-    fn row(&self, row: usize) -> &[f32] {
-        match &self.items {
-            Some(items) => items.row(row),
-            None => self.table.vectors.part(row * self.table.dim, self.table.dim),
-        }
-    }
+fn vectors_of<'a>(table: &'a nigh_table::Table, items: Option<&'a nigh_core::Items>) -> Outcome<Vectors<'a>> {
+    let vectors = match items {
+        None => Vectors::of(table),
+        Some(items) => match items.sparse() {
+            Some(sparse) => Vectors::Sparse(sparse.rows()),
+            None => Vectors::Stored(Box::new(|row| items.row(row))),
+        },
+    };
+    let there = match (&vectors, items) {
+        (Vectors::Sparse(sparse), _) => sparse.num_rows() == table.num_rows,
+        (_, Some(items)) => items.num_rows() == table.num_rows,
+        _ => table.vectors.len() == table.num_rows * table.width(),
+    };
+    if there { Ok(vectors) } else { Err(Failure::new("INVALID_ARGUMENT", "a table whose vectors are elsewhere")) }
 }
 
 fn items_of(items: Option<&Items>) -> Outcome<SharedItems> {
@@ -49,8 +43,9 @@ pub fn take_rows(
     let (table, items, rows) = (table.handle.get()?, items_of(items)?, rows.to_vec());
     Ok(spawn(move || {
         let table = read(&table);
-        let vectors = Vectors::of(&table, &items)?;
-        Ok(nigh_table::take_rows(&table, &rows, |row| vectors.row(row))?)
+        let items = items.as_ref().map(|items| locked(items));
+        let vectors = vectors_of(&table, items.as_deref())?;
+        Ok(nigh_table::take_rows(&table, &rows, &vectors)?)
     }))
 }
 
@@ -73,8 +68,9 @@ pub fn write_items(
     let (table, items, state) = (table.handle.get()?, items_of(items)?, job.state.clone());
     Ok(spawn(move || {
         let table = read(&table);
-        let vectors = Vectors::of(&table, &items)?;
-        Ok(nigh_table::write_items(&path, &table, &vector_col, |row| vectors.row(row), &*state)? as f64)
+        let items = items.as_ref().map(|items| locked(items));
+        let vectors = vectors_of(&table, items.as_deref())?;
+        Ok(nigh_table::write_items(&path, &table, &vector_col, &vectors, &*state)? as f64)
     }))
 }
 

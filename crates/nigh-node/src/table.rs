@@ -43,7 +43,8 @@ impl From<nigh_table::TableError> for Failure {
 impl Product for nigh_table::Table {
     type JsValue = Table;
     fn into_js(self, env: &Env) -> Result<Table> {
-        let bytes = self.vectors.heap_bytes() + self.num_rows * 8;
+        let sparse = self.sparse.as_ref().map_or(0, |rows| rows.size_bytes());
+        let bytes = self.vectors.heap_bytes() + sparse + self.num_rows * 8;
         Ok(Table { handle: Handle::new(RwLock::new(self), "table", bytes, env) })
     }
 }
@@ -78,6 +79,8 @@ impl TableSource {
 pub struct TableReading {
     pub id_col: Option<String>,
     pub vector_col: Option<String>,
+    /// The metric is one of bits.
+    pub bits: Option<bool>,
     pub columns: Vec<String>,
     /// Every column there is.
     pub all_columns: Option<bool>,
@@ -94,6 +97,7 @@ impl From<TableReading> for ReadOptions {
             id_required: reading.id_col.is_some(),
             id_col: reading.id_col.unwrap_or(defaults.id_col),
             vector_col: reading.vector_col.unwrap_or(defaults.vector_col),
+            bits: reading.bits.unwrap_or(false),
             columns: reading.columns,
             all_columns: reading.all_columns.unwrap_or(false),
             on_invalid: if reading.on_invalid == "drop" { OnInvalid::Drop } else { OnInvalid::Fail },
@@ -119,6 +123,12 @@ impl ObjectFinalize for OpenTable {}
 pub struct TableSize {
     pub rows: f64,
     pub dim: u32,
+    /// Bytes of a stored vector; of sparse ones about.
+    pub row_bytes: f64,
+    pub is_bits: bool,
+    pub is_sparse: bool,
+    /// Nothing but the largest index tells `dim`.
+    pub is_open: bool,
     /// Bytes of ids and carried columns; of the buffers of each thread that reads; and of tables given in memory.
     pub held_bytes: f64,
     pub thread_bytes: f64,
@@ -132,6 +142,10 @@ impl Product for nigh_table::OpenTable {
         let size = TableSize {
             rows: self.num_rows as f64,
             dim: self.dim as u32,
+            row_bytes: (self.width * 4) as f64,
+            is_bits: self.is_bits(),
+            is_sparse: self.sparse,
+            is_open: self.open_dim,
             held_bytes: need.held_bytes as f64,
             thread_bytes: need.thread_bytes as f64,
             given_bytes: need.given_bytes as f64,
@@ -183,7 +197,7 @@ pub fn read_table(table: &OpenTable, spilling: Option<Spilling>, job: &Job) -> R
     let open = table.open.lock().unwrap_or_else(PoisonError::into_inner).take();
     let open = open.ok_or_else(|| Failure::disposed("open table"))?;
     let state = job.state.clone();
-    let short = open.is_given() && spilling.is_none() && open.num_rows * open.dim * 4 <= SHORT_BYTES;
+    let short = open.is_given() && spilling.is_none() && open.num_rows * open.width * 4 <= SHORT_BYTES;
     answer(short, move || Ok(open.read(spilling.map(SpillTo::from), &*state)?))
 }
 
@@ -222,6 +236,24 @@ impl Table {
     pub fn id_type(&self) -> Result<String> {
         Ok(read(&*self.handle.get()?).id_field.data_type().to_string())
     }
+    /// Bytes of a stored vector; of sparse ones on average. Also after the vectors moved on.
+    #[napi(getter)]
+    pub fn row_bytes(&self) -> Result<f64> {
+        let table = self.handle.get()?;
+        let table = read(&table);
+        let sparse = table.sparse.as_ref().map(|rows| rows.size_bytes() / table.num_rows.max(1));
+        Ok(sparse.unwrap_or(table.width() * 4) as f64)
+    }
+    /// Vectors are here, without their zeros.
+    #[napi(getter)]
+    pub fn is_sparse(&self) -> Result<bool> {
+        Ok(read(&*self.handle.get()?).sparse.is_some())
+    }
+    /// Vectors are packed bits.
+    #[napi(getter)]
+    pub fn is_bits(&self) -> Result<bool> {
+        Ok(read(&*self.handle.get()?).bits)
+    }
     /// Size of the inputs.
     #[napi(getter)]
     pub fn size_bytes(&self) -> Result<f64> {
@@ -230,6 +262,28 @@ impl Table {
     #[napi(getter)]
     pub fn rejected_rows(&self) -> Result<u32> {
         Ok(read(&*self.handle.get()?).rejects.len() as u32)
+    }
+    /// Nothing but the largest index told `dim`.
+    #[napi(getter)]
+    pub fn is_open(&self) -> Result<bool> {
+        Ok(read(&*self.handle.get()?).open_dim)
+    }
+    /// A copy of the vectors of some rows.
+    #[napi]
+    pub fn vectors(&self, first: u32, count: u32) -> Result<Float32Array> {
+        let table = self.handle.get()?;
+        let (table, first, count) = (read(&table), first as usize, count as usize);
+        let width = table.width();
+        if let Some(sparse) = table.sparse.as_ref().filter(|sparse| first + count <= sparse.num_rows()) {
+            let mut vectors = Vec::new();
+            sparse.scatter(first..first + count, width, &mut vectors);
+            return Ok(Float32Array::new(vectors));
+        }
+        if table.bits || first + count > table.num_rows || table.vectors.len() < (first + count) * width {
+            let text = format!("{count} vectors of numbers from row {first} on of {} rows", table.num_rows);
+            return Err(Failure::new("INVALID_ARGUMENT", text).into());
+        }
+        Ok(Float32Array::new(table.vectors.copy(first * width, count * width)))
     }
     /// Rows with an id that a row before them has.
     #[napi]

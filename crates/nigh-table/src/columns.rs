@@ -53,8 +53,11 @@ impl Selection {
         let side = options.side;
         let vector = find(schema, side, file, &options.vector_col)?;
         let field = schema.field(vector);
-        let form = VectorForm::of(field.data_type())
-            .ok_or_else(|| wrong_type(side, file, field, "vectors", form::ACCEPTED))?;
+        let (form, accepted) = match options.bits {
+            true => (VectorForm::of_bits(field.data_type()), form::ACCEPTED_BITS),
+            false => (VectorForm::of(field.data_type()), form::ACCEPTED),
+        };
+        let form = form.ok_or_else(|| wrong_type(side, file, field, "vectors", accepted))?;
         let id = match schema.fields().iter().position(|f| *f.name() == options.id_col) {
             None if options.id_required => Some(find(schema, side, file, &options.id_col)?),
             found => found,
@@ -91,6 +94,9 @@ impl Selection {
                 return clash(format!("column \"{}\" is {} here and {} there", a.name(), b.data_type(), a.data_type()));
             }
             (Some(a), None) | (None, Some(a)) => return clash(format!("only one has the id column \"{}\"", a.name())),
+        }
+        if self.form.bits != other.form.bits {
+            return clash(format!("the vectors are {} here and {} there", other.form.name(), self.form.name()));
         }
         if let (Some(a), Some(b)) = (self.form.fixed_dim(), other.form.fixed_dim())
             && a != b

@@ -39,7 +39,7 @@ pub(crate) fn matrix_ids(
     ids: Option<Bytes>,
     options: &ReadOptions,
 ) -> Result<(Selection, Option<ArrayRef>)> {
-    let form = VectorForm { layout: Layout::Fixed(dim), element: "float32" };
+    let form = VectorForm { layout: Layout::Fixed(dim), element: "float32", bits: false };
     // Of a matrix, all columns are its ids and vectors: none is carried.
     if let (Some(column), false) = (options.columns.first(), options.all_columns) {
         return Err(TableError::new(

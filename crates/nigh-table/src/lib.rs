@@ -38,7 +38,7 @@ pub use inspect::{
 pub use need::ReadingNeed;
 pub use read::{OnInvalid, OpenTable, ReadOptions, read_table, read_table_owned};
 pub use result::{ResultRows, ResultTable, read_result};
-pub use rows::{IdMatches, concat_tables, take_rows};
+pub use rows::{IdMatches, Vectors, concat_tables, take_rows};
 pub use source::Source;
 pub use table::{Reject, SourceInfo, Table};
 pub use write::items::write_items;

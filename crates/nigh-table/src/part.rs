@@ -5,7 +5,7 @@ use std::sync::Arc;
 use arrow_array::{Array, ArrayRef, BooleanArray, Int64Array, RecordBatch, RecordBatchOptions};
 use arrow_schema::DataType;
 use arrow_select::filter::filter;
-use nigh_core::StoreMut;
+use nigh_core::{Sparse, StoreMut};
 
 use crate::columns::Selection;
 use crate::control::{Control, check};
@@ -17,6 +17,7 @@ use crate::parquet_in::ParquetFile;
 use crate::parquet_in::fast::{self, FastColumn};
 use crate::table::Reject;
 use crate::vector::convert::{first_dim, write_rows};
+use crate::vector::pairs::count_values;
 use crate::vector::sink::{RowNames, Sink};
 
 /// Rows of ids and carried columns that are decoded at a time.
@@ -55,6 +56,15 @@ pub(crate) struct Done {
     pub ids: Vec<ArrayRef>,
     pub columns: Vec<RecordBatch>,
     pub rejects: Vec<Reject>,
+    /// The vectors, where they are kept without their zeros.
+    pub sparse: Option<Sparse>,
+}
+
+/// Where the vectors of a part go.
+pub(crate) struct Region<'a> {
+    pub store: StoreMut<'a>,
+    /// They are kept without their zeros instead; the store is empty.
+    pub sparse: bool,
 }
 
 impl Part {
@@ -65,14 +75,18 @@ impl Part {
     /// The length of the first vector that is neither null nor empty.
     pub fn first_dim(&self) -> Result<Option<usize>> {
         let form = self.columns.form;
+        let open = form.is_open();
+        let mut largest = None;
         guard(&self.file, || match &self.kind {
             Kind::RowGroup { file, group, .. } => {
-                for batch in file.batches(*group, &[self.columns.vector], 64)? {
-                    if let Some(dim) = first_dim(form, batch?.column(0)) {
-                        return Ok(Some(dim));
+                let batch_rows = if open { 8192 } else { 64 };
+                for batch in file.batches(*group, &[self.columns.vector], batch_rows)? {
+                    largest = largest.max(first_dim(form, batch?.column(0)));
+                    if largest.is_some() && !open {
+                        break;
                     }
                 }
-                Ok(None)
+                Ok(largest)
             }
             Kind::Batch { file, index } => {
                 let roots = self.columns.all();
@@ -83,8 +97,23 @@ impl Part {
         })
     }
 
-    /// Reads the part; `out` holds `rows * dim` floats.
-    pub fn read(&self, names: RowNames<'_>, dim: usize, out: StoreMut<'_>, control: &dyn Control) -> Result<Done> {
+    /// Rows of the first batch, and the numbers written down in them: for columns of pairs.
+    pub fn count_values(&self) -> Result<Option<(usize, usize)>> {
+        guard(&self.file, || match &self.kind {
+            Kind::RowGroup { file, group, .. } => {
+                let mut batches = file.batches(*group, &[self.columns.vector], 1024)?;
+                batches.next().transpose().map(|batch| batch.and_then(|batch| count_values(batch.column(0))))
+            }
+            Kind::Batch { file, index } => {
+                let roots = self.columns.all();
+                Ok(count_values(column(&file.peek(*index, &roots)?, &roots, self.columns.vector)?))
+            }
+            Kind::Matrix { .. } => Ok(None),
+        })
+    }
+
+    /// Reads the part; `out` holds `rows * dim` floats, or as many words as bits take.
+    pub fn read(&self, names: RowNames<'_>, dim: usize, out: Region<'_>, control: &dyn Control) -> Result<Done> {
         guard(&self.file, || {
             check(control)?;
             match &self.kind {
@@ -132,7 +161,7 @@ impl Part {
         fast: Option<FastColumn>,
         names: RowNames<'_>,
         dim: usize,
-        out: StoreMut<'_>,
+        out: Region<'_>,
         control: &dyn Control,
     ) -> Result<Done> {
         let roots = self.columns.small();
@@ -164,7 +193,7 @@ impl Part {
         &self,
         names: RowNames<'_>,
         dim: usize,
-        out: StoreMut<'_>,
+        out: Region<'_>,
         roots: &[usize],
         batches: Vec<RecordBatch>,
         fill: impl FnOnce(&mut Sink<'_>) -> Result<()>,
@@ -205,12 +234,14 @@ impl Part {
             columns.push(self.carried(Vec::new(), self.rows)?);
         }
 
-        let mut sink = Sink::new(names, dim, self.first_row, out, &skips);
+        let sink = Sink::new(names, dim, self.first_row, out.store, &skips);
+        let mut sink = if out.sparse { sink.without_zeros() } else { sink };
         fill(&mut sink)?;
         if sink.seen() != self.rows {
             return Err(self.corrupt(&format!("{} vectors where the metadata says {} rows", sink.seen(), self.rows)));
         }
         let dropped = std::mem::take(&mut sink.dropped);
+        let sparse = sink.take_sparse();
         rejects.append(&mut sink.rejects);
         rejects.sort_by_key(|r| r.row);
         let kept = self.rows - dropped.len();
@@ -233,7 +264,7 @@ impl Part {
                 *columns = self.carried(kept.map_err(failed)?, ids.len())?;
             }
         }
-        Ok(Done { kept, ids, columns, rejects })
+        Ok(Done { kept, ids, columns, rejects, sparse })
     }
 
     fn carried(&self, columns: Vec<ArrayRef>, rows: usize) -> Result<RecordBatch> {

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use arrow_array::{Array, ArrayRef};
 use arrow_schema::{DataType, Field, Schema};
 use bytes::Bytes;
-use nigh_core::{SpillTo, StoreMut};
+use nigh_core::{Sparse, SpillTo, StoreMut};
 
 use crate::columns::Selection;
 use crate::control::{Control, check};
@@ -18,7 +18,7 @@ use crate::matrix;
 use crate::need::ReadingNeed;
 use crate::parquet_in::ParquetFile;
 use crate::parquet_in::fast::FastColumn;
-use crate::part::{Done, Kind, Part};
+use crate::part::{Done, Kind, Part, Region};
 use crate::source::{self, Format, Input, Source};
 use crate::table::{SourceInfo, Table};
 use crate::vector::sink::RowNames;
@@ -32,6 +32,8 @@ pub struct ReadOptions {
     /// False: a table without `id_col` gets its row numbers, as int64 named "id".
     pub id_required: bool,
     pub vector_col: String,
+    /// The metric is one of bits: columns of bytes and booleans are read as packed bits.
+    pub bits: bool,
     /// Further columns to carry, in this order.
     pub columns: Vec<String>,
     /// Carry every column of the files, in their order, ids and vectors included; `columns` is not looked at.
@@ -50,6 +52,7 @@ impl Default for ReadOptions {
             id_col: "id".into(),
             id_required: false,
             vector_col: "vector".into(),
+            bits: false,
             columns: Vec::new(),
             all_columns: false,
             on_invalid: OnInvalid::Fail,
@@ -78,6 +81,12 @@ pub struct OpenTable {
     content: Content,
     pub num_rows: usize,
     pub dim: usize,
+    /// Places of a stored row: as [`Table::width`].
+    pub width: usize,
+    /// Vectors are kept without their zeros; `width` is an estimate then.
+    pub sparse: bool,
+    /// Nothing tells `dim` but the largest index there is.
+    pub open_dim: bool,
     /// What reading takes besides the vectors.
     pub need: ReadingNeed,
     given: bool,
@@ -96,13 +105,34 @@ impl OpenTable {
         if let [Source::Vectors { values, dim, .. }] = sources.as_slice() {
             let (num_rows, dim) = (matrix_rows("matrix 0", values, *dim, &options)?, *dim);
             let need = ReadingNeed { held_bytes: num_rows as u64 * 8, thread_bytes: 0, given_bytes: 0 };
-            return Ok(OpenTable { options, content: Content::Matrix(sources), num_rows, dim, need, given });
+            return Ok(OpenTable {
+                options,
+                content: Content::Matrix(sources),
+                num_rows,
+                dim,
+                width: dim,
+                sparse: false,
+                open_dim: false,
+                need,
+                given,
+            });
         }
-        let plan = Plan::new(sources, &options)?;
+        let mut plan = Plan::new(sources, &options)?;
         let dim = plan.dim()?;
         let num_rows = plan.parts.iter().map(|p| p.rows).sum();
-        let need = ReadingNeed::of(&plan.parts, dim);
-        Ok(OpenTable { options, content: Content::Parts(plan), num_rows, dim, need, given })
+        let pairs = plan.choose_sparse(dim)?;
+        let width = pairs.unwrap_or(plan.width(dim));
+        let need = ReadingNeed::of(&plan.parts, width);
+        let open_dim = plan.first.as_ref().is_some_and(|(_, columns)| columns.form.is_open());
+        let sparse = pairs.is_some();
+        Ok(OpenTable { options, content: Content::Parts(plan), num_rows, dim, width, sparse, open_dim, need, given })
+    }
+
+    pub fn is_bits(&self) -> bool {
+        match &self.content {
+            Content::Parts(plan) => plan.first.as_ref().is_some_and(|(_, columns)| columns.form.bits),
+            Content::Matrix(_) => false,
+        }
     }
 
     /// All of it was in memory before.
@@ -127,11 +157,17 @@ struct Plan {
     first: Option<(Arc<str>, Arc<Selection>)>,
     sources: Vec<SourceInfo>,
     global_row: u64,
+    /// Vectors are kept without their zeros.
+    sparse: bool,
 }
+
+/// Pairs are kept as pairs where so many times as many numbers are zero (a pair takes as much as two), and they are long.
+const SPARSE: usize = 16;
+const LONG: usize = 64;
 
 impl Plan {
     fn new(sources: Vec<Source>, options: &ReadOptions) -> Result<Plan> {
-        let mut plan = Plan { parts: Vec::new(), first: None, sources: Vec::new(), global_row: 0 };
+        let mut plan = Plan { parts: Vec::new(), first: None, sources: Vec::new(), global_row: 0, sparse: false };
         let (mut buffers, mut matrices) = (0, 0);
         for source in sources {
             if let Source::Vectors { values, dim, ids } = source {
@@ -178,7 +214,7 @@ impl Plan {
         if format == Format::Parquet {
             let file = Arc::new(ParquetFile::open(name.clone(), source)?);
             let columns = self.select(&name, Selection::of(file.schema(), &name, options)?, options.side)?;
-            let fast = FastColumn::of(&file, columns.vector);
+            let fast = if columns.form.bits { None } else { FastColumn::of(&file, columns.vector) };
             for (group, n) in file.row_group_rows().enumerate() {
                 self.push(&name, &columns, Kind::RowGroup { file: file.clone(), group, fast }, n, &mut rows);
             }
@@ -216,27 +252,57 @@ impl Plan {
         if let Some(dim) = self.parts.iter().find_map(|p| p.columns.form.fixed_dim()) {
             return Ok(dim);
         }
+        let mut largest = None;
         for part in &self.parts {
-            if let Some(dim) = part.first_dim()? {
+            largest = largest.max(part.first_dim()?);
+            if let Some(dim) = largest
+                && !part.columns.form.is_open()
+            {
                 return Ok(dim);
             }
         }
+        if let Some(dim) = largest {
+            return Ok(dim);
+        }
         Ok(self.first.as_ref().and_then(|(_, columns)| columns.form.fixed_dim()).unwrap_or(0))
+    }
+
+    /// Decides by the first rows whether vectors are kept without their zeros: then the places that a row takes, about.
+    fn choose_sparse(&mut self, dim: usize) -> Result<Option<usize>> {
+        let Some(first) = self.parts.iter().find(|part| part.columns.form.has_pairs()) else { return Ok(None) };
+        let Some((rows, values)) = first.count_values()?.filter(|counted| counted.0 > 0) else { return Ok(None) };
+        let all_pairs = self.parts.iter().all(|part| part.columns.form.has_pairs());
+        self.sparse = all_pairs && (first.columns.form.is_open() || dim >= LONG && values * SPARSE <= rows * dim);
+        Ok(self.sparse.then(|| 2 * values.div_ceil(rows) + 2))
+    }
+
+    /// Places of a stored row of `dim` dimensions.
+    fn width(&self, dim: usize) -> usize {
+        match &self.first {
+            Some(_) if self.sparse => 0,
+            Some((_, columns)) => columns.form.width(dim),
+            None => dim,
+        }
     }
 
     fn run(self, dim: usize, options: &ReadOptions, control: &dyn Control) -> Result<Table> {
         let total: usize = self.parts.iter().map(|p| p.rows).sum();
         control.set_total(total as u64);
-        let mut vectors = matrix::zeros(total, dim, options.spill.as_ref())?;
+        let width = self.width(dim);
+        let mut vectors = matrix::zeros(total, width, options.spill.as_ref())?;
         let done = self.read_parts(vectors.as_mut(), dim, options, control)?;
 
         let (mut num_rows, mut start) = (0, 0);
         let (mut ids, mut columns, mut rejects) = (Vec::new(), Vec::new(), Vec::new());
+        let mut sparse = self.sparse.then(|| Sparse::new(dim));
         for (part, done) in self.parts.iter().zip(done) {
             if num_rows != start {
-                vectors.move_down(start * dim, num_rows * dim, done.kept * dim);
+                vectors.move_down(start * width, num_rows * width, done.kept * width);
             }
             num_rows += done.kept;
+            if let (Some(all), Some(rows)) = (&mut sparse, done.sparse) {
+                all.append(rows);
+            }
             start += part.rows;
             for (chunk, batch) in done.ids.into_iter().zip(done.columns) {
                 if !chunk.is_empty() {
@@ -246,14 +312,19 @@ impl Plan {
             }
             rejects.extend(done.rejects);
         }
-        vectors.truncate(num_rows * dim);
+        vectors.truncate(num_rows * width);
         let first = self.first.map(|(_, columns)| columns);
+        let first_open = first.as_ref().is_some_and(|columns| columns.form.is_open());
+        let bits = first.as_ref().is_some_and(|columns| columns.form.bits);
         let id_field = first.as_ref().and_then(|c| c.id_field.clone());
         let columns_schema = first.map_or_else(|| Arc::new(Schema::empty()), |c| c.carried_schema.clone());
         let bytes = self.sources.iter().map(|s| s.bytes).sum();
         Ok(Table {
             num_rows,
             dim,
+            bits,
+            sparse,
+            open_dim: first_open,
             vectors,
             generated_ids: id_field.is_none(),
             id_field: id_field.unwrap_or_else(row_number_field),
@@ -278,7 +349,7 @@ impl Plan {
         let mut rest = vectors;
         let mut regions = Vec::with_capacity(self.parts.len());
         for part in &self.parts {
-            let (region, tail) = rest.split_at(part.rows * dim);
+            let (region, tail) = rest.split_at(part.rows * self.width(dim));
             regions.push(Mutex::new(Some(region)));
             rest = tail;
         }
@@ -291,7 +362,8 @@ impl Plan {
                 if i >= self.parts.len() || i > failed.load(Ordering::Relaxed) {
                     return;
                 }
-                let Some(region) = lock(&regions[i]).take() else { return };
+                let Some(store) = lock(&regions[i]).take() else { return };
+                let region = Region { store, sparse: self.sparse };
                 let part = &self.parts[i];
                 let names = RowNames {
                     side: options.side,
@@ -367,6 +439,9 @@ fn read_matrix(sources: Vec<Source>, options: &ReadOptions, control: &dyn Contro
     Ok(Table {
         num_rows: rows,
         dim,
+        bits: false,
+        sparse: None,
+        open_dim: false,
         vectors: values.into(),
         id_field: selection.id_field.unwrap_or_else(row_number_field),
         columns: chunks.iter().map(|_| empty.clone()).collect(),

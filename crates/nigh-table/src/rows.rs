@@ -5,6 +5,7 @@ use std::sync::Arc;
 use arrow_array::{ArrayRef, RecordBatch, RecordBatchOptions, UInt32Array};
 use arrow_cast::{CastOptions, cast_with_options};
 use arrow_schema::{Field, SchemaRef};
+use nigh_core::Sparse;
 
 use crate::error::{Result, TableError, code};
 use crate::ids::IdIndex;
@@ -23,13 +24,41 @@ fn batch(schema: &SchemaRef, columns: Vec<ArrayRef>, rows: usize) -> Result<Reco
     RecordBatch::try_new_with_options(schema.clone(), columns, &options).map_err(failed)
 }
 
-/// Some rows of a table, in the order given. `vector` has the vector of a row, wherever it is by now.
-pub fn take_rows<'a>(table: &Table, rows: &[u32], vector: impl Fn(usize) -> &'a [f32]) -> Result<Table> {
+/// The vectors of a table, wherever they are by now.
+pub enum Vectors<'a> {
+    /// Numbers, or words of bits, of a row.
+    Stored(Box<dyn Fn(usize) -> &'a [f32] + 'a>),
+    Sparse(&'a Sparse),
+}
+
+impl<'a> Vectors<'a> {
+    /// Those that a table has itself.
+    pub fn of(table: &'a Table) -> Vectors<'a> {
+        let width = table.width();
+        match &table.sparse {
+            Some(sparse) => Vectors::Sparse(sparse),
+            None => Vectors::Stored(Box::new(move |row| table.vectors.part(row * width, width))),
+        }
+    }
+}
+
+/// Some rows of a table, in the order given.
+pub fn take_rows(table: &Table, rows: &[u32], from: &Vectors<'_>) -> Result<Table> {
     if let Some(row) = rows.iter().find(|&&row| row as usize >= table.num_rows) {
         return Err(TableError::internal(format!("row {row} of {}", table.num_rows)));
     }
-    let mut vectors = Vec::with_capacity(rows.len() * table.dim);
-    rows.iter().for_each(|&row| vectors.extend_from_slice(vector(row as usize)));
+    let (mut vectors, mut sparse) = (Vec::new(), None);
+    match from {
+        Vectors::Stored(vector) => {
+            vectors.reserve_exact(rows.len() * table.width());
+            rows.iter().for_each(|&row| vectors.extend_from_slice(vector(row as usize)));
+        }
+        Vectors::Sparse(given) => {
+            let mut taken = Sparse::new(given.dim);
+            rows.iter().for_each(|&row| taken.push(&mut given.row(row as usize).pairs().collect()));
+            sparse = Some(taken);
+        }
+    }
     let ids = Column::new(table.id_field.data_type(), table.ids.clone());
     let carried: Vec<Column> = (table.columns_schema.fields().iter().enumerate())
         .map(|(at, field)| Column::new(field.data_type(), table.columns.iter().map(|b| b.column(at).clone()).collect()))
@@ -44,6 +73,9 @@ pub fn take_rows<'a>(table: &Table, rows: &[u32], vector: impl Fn(usize) -> &'a 
     Ok(Table {
         num_rows: rows.len(),
         dim: table.dim,
+        bits: table.bits,
+        sparse,
+        open_dim: table.open_dim,
         vectors: vectors.into(),
         id_field: table.id_field.clone(),
         ids: id_chunks,
@@ -58,10 +90,7 @@ pub fn take_rows<'a>(table: &Table, rows: &[u32], vector: impl Fn(usize) -> &'a 
 
 /// The rows of one table behind those of another, whose types they take. Errors: DIMENSION_MISMATCH, SCHEMA_MISMATCH.
 pub fn concat_tables(first: &Table, second: &Table) -> Result<Table> {
-    if first.num_rows > 0 && second.num_rows > 0 && first.dim != second.dim {
-        let text = format!("the new items have {} dimensions; the model has {}", second.dim, first.dim);
-        return Err(TableError::new("DIMENSION_MISMATCH", text));
-    }
+    let (dim, vectors, sparse) = joined_vectors(first, second)?;
     let mut ids = first.ids.clone();
     for chunk in &second.ids {
         ids.push(converted(chunk, &second.id_field, &first.id_field)?);
@@ -79,16 +108,12 @@ pub fn concat_tables(first: &Table, second: &Table) -> Result<Table> {
         }
         columns.push(batch(&first.columns_schema, taken, chunk.num_rows())?);
     }
-    let dim = if first.num_rows > 0 { first.dim } else { second.dim };
-    let mut vectors = Vec::with_capacity(first.vectors.len() + second.vectors.len());
-    for table in [first, second] {
-        for row in 0..table.num_rows {
-            vectors.extend_from_slice(table.vectors.part(row * dim, dim));
-        }
-    }
     Ok(Table {
         num_rows: first.num_rows + second.num_rows,
         dim,
+        bits: if first.num_rows > 0 { first.bits } else { second.bits },
+        sparse,
+        open_dim: first.open_dim && second.open_dim,
         vectors: vectors.into(),
         id_field: first.id_field.clone(),
         ids,
@@ -100,6 +125,47 @@ pub fn concat_tables(first: &Table, second: &Table) -> Result<Table> {
         bytes: first.bytes + second.bytes,
     })
     .and_then(with_schema)
+}
+
+/// The vectors of both, one behind the other, and their dimension.
+fn joined_vectors(first: &Table, second: &Table) -> Result<(usize, Vec<f32>, Option<Sparse>)> {
+    let both = first.num_rows > 0 && second.num_rows > 0;
+    if both && (first.bits != second.bits || first.sparse.is_some() != second.sparse.is_some()) {
+        let form = |table: &Table| match (table.bits, &table.sparse) {
+            (true, _) => "bits",
+            (_, Some(_)) => "sparse",
+            _ => "numbers",
+        };
+        let text = format!("the new items' vectors are {}; the model's are {}", form(second), form(first));
+        return Err(TableError::new(code::SCHEMA_MISMATCH, text));
+    }
+    // What is not written down is 0.
+    let open = |short: &Table, long: &Table| short.open_dim && short.dim < long.dim;
+    if both && first.dim != second.dim && !open(first, second) && !open(second, first) {
+        let text = format!("the new items have {} dimensions; the model has {}", second.dim, first.dim);
+        return Err(TableError::new("DIMENSION_MISMATCH", text));
+    }
+    let dim = match (first.num_rows, second.num_rows) {
+        (0, _) => second.dim,
+        (_, 0) => first.dim,
+        _ => first.dim.max(second.dim),
+    };
+    let mut vectors = Vec::new();
+    let mut sparse: Option<Sparse> = None;
+    for table in [first, second] {
+        match &table.sparse {
+            Some(rows) => sparse.get_or_insert_with(|| Sparse::new(dim)).append(rows.clone()),
+            None => {
+                let width = table.width();
+                (0..table.num_rows).for_each(|row| vectors.extend_from_slice(table.vectors.part(row * width, width)));
+            }
+        }
+    }
+    // An empty side may be of another form.
+    if vectors.is_empty() || sparse.as_ref().is_none_or(|rows| rows.num_rows() > 0) {
+        return Ok((dim, vectors, sparse.filter(|rows| rows.num_rows() > 0)));
+    }
+    Ok((dim, vectors, None))
 }
 
 fn nullable_where_either(first: &SchemaRef, second: &SchemaRef) -> arrow_schema::Schema {

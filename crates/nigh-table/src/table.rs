@@ -2,7 +2,7 @@
 
 use arrow_array::{ArrayRef, RecordBatch};
 use arrow_schema::{Field, SchemaRef};
-use nigh_core::Store;
+use nigh_core::{Sparse, Store};
 
 use crate::error::Result;
 
@@ -35,7 +35,13 @@ pub struct Table {
     pub num_rows: usize,
     /// Length of each vector; 0 if unknown, which only happens to a table without rows.
     pub dim: usize,
-    /// Row-major, `num_rows * dim` floats, all finite.
+    /// Vectors are bits, 32 of them in the place of a float.
+    pub bits: bool,
+    /// Vectors without their zeros; then `vectors` is empty.
+    pub sparse: Option<Sparse>,
+    /// Nothing told `dim` but the largest index there was: longer vectors are no contradiction.
+    pub open_dim: bool,
+    /// Row-major, `num_rows * width` floats, all finite unless they are bits.
     pub vectors: Store,
     /// Name, type and metadata of the ids; row numbers as int64 named "id" if there is no such column.
     pub id_field: Field,
@@ -55,6 +61,11 @@ pub struct Table {
 }
 
 impl Table {
+    /// Places of a row in `vectors`: its dimensions, or its words of 32 bits.
+    pub fn width(&self) -> usize {
+        if self.bits { self.dim.div_ceil(32) } else { self.dim }
+    }
+
     /// Moves the vectors out; `vectors` is empty afterwards.
     pub fn take_vectors(&mut self) -> Store {
         std::mem::take(&mut self.vectors)

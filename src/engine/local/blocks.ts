@@ -108,9 +108,9 @@ class BlockRun {
       let recall = CERTAIN
       for (const [number, block] of blocks.entries()) {
         const at = { number, block, numBlocks: blocks.length }
-        const { metric, threads } = params
+        const { metric, distance, threads } = params
         const index = await this.#clock.time('read', () =>
-          ItemIndex.ofRows(items, block, metric, threads, { signal: this.#call.signal }),
+          ItemIndex.ofRows(items, block, distance ?? metric, threads, { signal: this.#call.signal }),
         )
         try {
           index.items.limitSpareBytes(memory.spareBytes)

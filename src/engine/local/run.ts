@@ -41,7 +41,7 @@ export function planLocally({ index, queries, params, memory, usual }: LocalJoin
   const self = queries === undefined
   const { dim, numDistinct: distinct } = index.items
   const shape = { queries: queries?.numRows ?? items, items, dim, self, distinct }
-  const ready = { numLists: index.clusters?.numLists, memory }
+  const ready = { numLists: index.clusters?.numLists, memory, sparse: index.items.isSparse }
   return planJoin(shape, params, level, usual ? { ...ready, effort: usual.effort, usual: true } : ready)
 }
 

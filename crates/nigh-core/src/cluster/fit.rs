@@ -4,7 +4,7 @@ use super::coder::offset;
 use super::lists::{FlatCodes, NO_LIST};
 use super::rotate::Rotation;
 use crate::items::Items;
-use crate::metric::{Metric, distance};
+use crate::metric::Metric;
 use crate::space::{Quantizer, encode};
 use rayon::prelude::*;
 
@@ -91,7 +91,7 @@ impl Sample {
             let (q, q_norm2) = of(query);
             for (row, d) in distances.iter_mut().enumerate() {
                 let (x, x_norm2) = of(row);
-                *d = if row == query { f32::INFINITY } else { distance(items.metric, q, x, q_norm2, x_norm2) };
+                *d = if row == query { f32::INFINITY } else { items.scan_distance(q, x, q_norm2, x_norm2) };
             }
             *distances.to_vec().select_nth_unstable_by(NEIGHBORS - 1, f32::total_cmp).1
         });

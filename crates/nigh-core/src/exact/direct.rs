@@ -3,7 +3,6 @@
 use super::Job;
 use crate::control::{Result, check};
 use crate::kernel::key_of;
-use crate::metric::distance;
 use rayon::prelude::*;
 
 /// Queries compared with a row while it is in cache. A scan's preparations cost about as much as so many.
@@ -65,7 +64,7 @@ impl Job<'_> {
                     let (x, x_norm2) = (items.vector(position), items.norm2(position));
                     let distinct = items.distinct_at(position);
                     for (&(q, q_norm2), best) in asking.iter().zip(&mut best) {
-                        best.offer(key_of(distance(items.metric, q, x, q_norm2, x_norm2)), distinct, position as u32);
+                        best.offer(key_of(items.distance(q, x, q_norm2, x_norm2)), distinct, position as u32);
                     }
                 }
                 best.iter_mut().for_each(Best::cut);

@@ -10,6 +10,7 @@ mod rows;
 mod scan;
 mod sieve;
 
+use crate::brute;
 use crate::control::{Control, Result, check};
 use crate::items::Items;
 use crate::neighbors::Neighbors;
@@ -41,6 +42,9 @@ pub fn exact_search(
     threads: usize,
     control: &dyn Control,
 ) -> Result<Neighbors> {
+    if let Some(sparse) = items.sparse() {
+        return sparse.ask(queries, |asked| sparse.search(asked, k, max_distance, threads, control));
+    }
     let askers = Askers::new(items, queries)?;
     let mut neighbors = Neighbors::new(askers.num_outputs(), k);
     control.set_total(askers.len() as u64);
@@ -53,7 +57,10 @@ pub fn exact_search(
     with_threads(threads, || {
         let job = Job { items, askers: &askers, k, max_distance, output: &output, control };
         let mut left: Vec<u32> = (0..askers.len() as u32).collect();
-        if items.num_distinct() > scan::FEW_ITEMS && left.len() > direct::FEW_QUERIES {
+        let worth_scanning = items.num_distinct() > scan::FEW_ITEMS && left.len() > direct::FEW_QUERIES;
+        if worth_scanning && !items.is_made_of_products() {
+            left = brute::search(items, &askers, k, max_distance, &output, threads, control)?;
+        } else if worth_scanning {
             let scan = job.choose_scan(&left, precision)?;
             // What it gives up goes to scans that keep less, which are made only then.
             let whole_rows = (scan.dim() < items.dim && scan.precision() == Precision::F32).then_some(precision);

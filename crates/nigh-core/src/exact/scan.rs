@@ -11,7 +11,7 @@ use crate::control::{Result, check};
 use crate::items::Items;
 use crate::kernel::panel::{num_panels, pack_i8};
 use crate::kernel::{Level, PANEL, PanelsI8, Sink, scan_f32, scan_i8};
-use crate::metric::{distance, dot, squared_norm};
+use crate::metric::{dot, squared_norm};
 use crate::space::encode;
 use std::cmp::Reverse;
 use std::ops::Range;
@@ -152,7 +152,7 @@ impl<'a> Scan<'a> {
         let (items, askers) = (self.rows.items, job.askers);
         let true_distance = |slot: usize, row: u32| {
             let (asker, row) = (block[slot] as usize, row as usize);
-            distance(items.metric, askers.vector(asker), items.vector(row), askers.norm2(asker), items.norm2(row))
+            items.scan_distance(askers.vector(asker), items.vector(row), askers.norm2(asker), items.norm2(row))
         };
         let mut passed = 0;
         let (keys, bounds, mut reservoirs, asking) = match (&self.codes, &self.whole) {

@@ -4,11 +4,13 @@
 //! A score is larger for a nearer row: `q.x + bias(x)`, with bias `-|x|^2 / 2` for l2 and 0 for inner products. Scores leave
 //! the kernels as i32 keys in the same order: int8 scores as they are, f32 scores through [`key_of`].
 
+pub(crate) mod bits;
 #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 mod grouped;
 pub(crate) mod level;
 pub(crate) mod panel;
 pub(crate) mod scalar;
+pub(crate) mod terms;
 pub(crate) mod topk;
 mod widened;
 

@@ -1,6 +1,6 @@
 //! Where vector rows land: a region of the matrix, with bad rows refused or noted.
 
-use nigh_core::StoreMut;
+use nigh_core::{Sparse, StoreMut};
 
 use crate::error::{Result, TableError, code};
 use crate::table::Reject;
@@ -84,6 +84,8 @@ pub(crate) struct Sink<'a> {
     /// Row number of the part's first row within its file.
     first_row: u64,
     out: StoreMut<'a>,
+    /// Where rows go without their zeros; then nothing goes to `out`.
+    sparse: Option<Sparse>,
     /// Floats written so far.
     filled: usize,
     /// Rows seen so far, kept or not.
@@ -103,6 +105,7 @@ impl<'a> Sink<'a> {
             dim,
             first_row,
             out,
+            sparse: None,
             filled: 0,
             seen: 0,
             skips,
@@ -110,6 +113,16 @@ impl<'a> Sink<'a> {
             rejects: Vec::new(),
             kinds: Vec::new(),
         }
+    }
+
+    /// Takes rows without their zeros. Only for columns of pairs.
+    pub fn without_zeros(self) -> Sink<'a> {
+        Sink { sparse: Some(Sparse::new(self.dim)), ..self }
+    }
+
+    /// The rows without zeros.
+    pub fn take_sparse(&mut self) -> Option<Sparse> {
+        self.sparse.take()
     }
 
     pub fn seen(&self) -> usize {
@@ -168,6 +181,15 @@ impl<'a> Sink<'a> {
         if self.skipped() {
             return Ok(());
         }
+        if let Some(sparse) = &mut self.sparse {
+            let mut row = vec![0f32; values.len()];
+            if !T::convert(values, &mut row) {
+                return self.bad(Bad::NotFinite);
+            }
+            sparse.push(&mut row.into_iter().enumerate().map(|(i, x)| (i as u32, x)).collect());
+            self.seen += 1;
+            return Ok(());
+        }
         let end = self.filled + self.dim;
         let Some(out) = self.out.get_mut(self.filled, end) else { return Err(self.overflow()) };
         if T::convert(values, out) {
@@ -183,6 +205,9 @@ impl<'a> Sink<'a> {
         if self.skipped() {
             return Ok(());
         }
+        if self.sparse.is_some() {
+            return self.pairs(indices, values);
+        }
         let end = self.filled + self.dim;
         let Some(out) = self.out.get_mut(self.filled, end) else { return Err(self.overflow()) };
         out.fill(0.0);
@@ -197,6 +222,47 @@ impl<'a> Sink<'a> {
         }
         if !crate::vector::element::all_finite(out) {
             return self.bad(Bad::NotFinite);
+        }
+        self.filled = end;
+        self.seen += 1;
+        Ok(())
+    }
+
+    fn pairs(&mut self, indices: &[i32], values: &[f64]) -> Result<()> {
+        if indices.len() != values.len() {
+            return self.bad(Bad::Malformed("it has not as many indices as values"));
+        }
+        let mut pairs = Vec::with_capacity(indices.len());
+        for (&i, &v) in indices.iter().zip(values) {
+            if usize::try_from(i).map_or(true, |i| i >= self.dim) {
+                return self.bad(Bad::Malformed("an index is outside its size"));
+            }
+            pairs.push((i as u32, v as f32));
+        }
+        if pairs.iter().any(|pair| !pair.1.is_finite()) {
+            return self.bad(Bad::NotFinite);
+        }
+        if let Some(sparse) = &mut self.sparse {
+            sparse.push(&mut pairs);
+        }
+        self.seen += 1;
+        Ok(())
+    }
+
+    /// Takes one row of `num_bits` packed bits; those of the last byte that are none are 0.
+    pub fn packed_row(&mut self, num_bits: usize, bytes: &[u8]) -> Result<()> {
+        if num_bits != self.dim || num_bits == 0 {
+            return self.bad(Bad::Length(num_bits));
+        }
+        if self.skipped() {
+            return Ok(());
+        }
+        let end = self.filled + num_bits.div_ceil(32);
+        let Some(out) = self.out.get_mut(self.filled, end) else { return Err(self.overflow()) };
+        for (word, bytes) in out.iter_mut().zip(bytes.chunks(4)) {
+            let mut four = [0u8; 4];
+            four[..bytes.len()].copy_from_slice(bytes);
+            *word = f32::from_bits(u32::from_le_bytes(four));
         }
         self.filled = end;
         self.seen += 1;
