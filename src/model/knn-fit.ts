@@ -22,7 +22,7 @@ export async function fitItems(options: NearestNeighborsOptions, input: TableInp
   if (params.initialModelPath !== undefined) {
     const added = table
     try {
-      const saved = await openSaved(params.initialModelPath, call)
+      const saved = await openSaved(params.initialModelPath)
       sameMetric(params.initialModelPath, saved.manifest, params)
       const old = (await readItemTable(saved.items, ofSaved(params, saved.manifest), clock, call)).table
       table = (await appended({ table: old, vectors: undefined }, added, call).finally(() => old.dispose())).merged
@@ -41,7 +41,7 @@ export async function loadFitted(
   changed: NearestNeighborsOptions,
   call: EngineCall,
 ): Promise<Fitted> {
-  const { manifest, items } = await openSaved(path, call, kinds)
+  const { manifest, items } = await openSaved(path, kinds)
   const { numThreads, threads } = changed
   const saved = manifest.params as NearestNeighborsOptions
   const options = { ...saved, ...(numThreads === undefined ? {} : { threads: undefined }), ...given(changed) }
@@ -57,7 +57,6 @@ export async function loadFitted(
 
 async function openSaved(
   path: string,
-  _call: EngineCall,
   kinds: readonly string[] = KNN_KINDS,
 ): Promise<{ manifest: Manifest; items: string }> {
   const { manifest, root } = await readDirectory(path)

@@ -2,7 +2,15 @@
 import { Field, FixedSizeList, Float32, makeData, Table, tableFromIPC, Vector } from 'apache-arrow'
 import { NighError } from '../errors.ts'
 import { call } from '../native.ts'
-import { idsTable, isVectors, nameStdin, nativeSources, type TableInput, type VectorsInput } from '../table/source.ts'
+import {
+  idsTable,
+  isTables,
+  isVectors,
+  nameStdin,
+  nativeSources,
+  type TableInput,
+  type VectorsInput,
+} from '../table/source.ts'
 
 /** The tables of an input, one after the other: one a row group, batch or table given. May be asked for again. */
 export function tablesOf(input: TableInput, signal?: AbortSignal): AsyncIterable<Table> {
@@ -11,6 +19,7 @@ export function tablesOf(input: TableInput, signal?: AbortSignal): AsyncIterable
 
 async function* parts(input: TableInput, signal: AbortSignal | undefined): AsyncGenerator<Table> {
   if (isVectors(input)) return yield vectorsTable(input)
+  if (isTables(input)) return yield* input.tables()
   for (const source of await nativeSources(input, signal)) {
     if (source.ipc) {
       yield readIpc(source.ipc, nameStdin(input, 'Arrow IPC buffer 0'))

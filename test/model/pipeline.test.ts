@@ -106,6 +106,17 @@ test('Parquet in, a file out', async () => {
   expect(Object.keys(rows[0]!)).toEqual(['id', 'raw', 'name', 'floats', 'unit', 'neighbors'])
 })
 
+test('a dataset of tables, on both sides', async () => {
+  const dataset = {
+    async *tables() {
+      yield items.slice(0, 2)
+      yield items.slice(2)
+    },
+  }
+  await using model = await pipeline.fit(dataset)
+  expect(neighborsOf(await model.transform(dataset)).map(({ ids }) => ids)).toEqual(orders)
+})
+
 test('explainParams tells all stages', () => {
   const text = pipeline.explainParams()
   expect(text).toMatch(/^VectorConverter\n {2}inputCol: /)
