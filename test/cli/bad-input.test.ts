@@ -161,7 +161,7 @@ const refusals: [string, () => Refusal][] = [
     () => ({
       args: tables('queries.parquet', 'items.parquet', '--metric', 'l3'),
       code: 'INVALID_OPTION',
-      says: /l2, cosine or dot/,
+      says: /l2, squared-l2, cosine, .*jaccard/,
       status: 2,
     }),
   ],

@@ -1,3 +1,4 @@
+import { join } from 'node:path'
 import {
   Binary,
   Bool,
@@ -16,8 +17,10 @@ import {
 import { describe, expect, test } from 'vitest'
 import { evaluate, explainJoin, type KnnJoinOptions, knnJoin, NearestNeighbors, selfJoin } from '../../src/index.ts'
 import { nearestRows, randomVectors, rowOf, trueDistance } from '../support/oracle.ts'
-import { readRows } from '../support/run.ts'
+import { readRows, temporaryDirectory } from '../support/run.ts'
+import { writeClustered } from '../support/tables.ts'
 
+const directory = temporaryDirectory()
 const plain = (rows: number[][]) => ({ vectors: Float32Array.from(rows.flat()), dim: rows[0]!.length })
 
 async function distanceOf(metric: KnnJoinOptions['metric'], a: number[], b: number[]): Promise<number> {
@@ -96,15 +99,22 @@ test('max distance is inclusive under every metric', async () => {
   }
 })
 
-test('a result in blocks of items is that of all at once', async () => {
-  const [dim, rows] = [32, 60_000]
-  const vectors = randomVectors(rows, dim, 4, 0.1)
-  const queries = { vectors: vectors.slice(0, 300 * dim), dim }
-  const ask = { metric: 'l1', k: 4, threads: 2 } as const
-  const whole = await knnJoin(queries, { vectors, dim }, ask)
-  const blocks = await knnJoin(queries, { vectors, dim }, { ...ask, memory: '6MB' })
-  expect(blocks.report.plan.memory?.way).not.toBe('memory')
-  expect(blocks.ipc).toEqual(whole.ipc)
+test('a result of spilled items, or of blocks of them, is that of all at once', async () => {
+  const items = join(directory, 'items.arrows')
+  writeClustered(items, { rows: 300_000, dim: 16 })
+  const queries = { vectors: randomVectors(300, 16, 4), dim: 16 }
+  for (const metric of ['l1', 'correlation', 'squared-l2'] as const) {
+    const ask = { metric, k: 4, threads: 1, exact: true }
+    const whole = await knnJoin(queries, items, ask)
+    for (const [memory, way] of [
+      ['25MB', 'spill'],
+      ['10MB', 'blocks'],
+    ] as const) {
+      const tight = await knnJoin(queries, items, { ...ask, memory })
+      expect(tight.report.plan.memory?.way).toBe(way)
+      expect(tight.ipc).toEqual(whole.ipc)
+    }
+  }
 })
 
 describe('bits', () => {

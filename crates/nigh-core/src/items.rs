@@ -128,7 +128,6 @@ impl Items {
     }
 
     /// Numbers of a row; of bits, words.
-
     pub fn dim(&self) -> usize {
         self.dim
     }

@@ -322,12 +322,14 @@ impl VectorProbe {
     }
 
     fn add(&mut self, form: VectorForm, array: &ArrayRef, file: &str, first_row: u64) -> Result<()> {
-        if self.report.dim == 0 {
-            self.report.dim = first_dim(form, array).unwrap_or(0) as u64;
+        if self.report.dim == 0 || form.is_open() {
+            self.report.dim = self.report.dim.max(first_dim(form, array).unwrap_or(0) as u64);
         }
         let dim = self.report.dim as usize;
+        // Pairs may be of vectors that no memory holds.
+        let places = if form.has_pairs() { 0 } else { array.len() * dim };
         self.scratch.clear();
-        self.scratch.resize(array.len() * dim, 0.0);
+        self.scratch.resize(places, 0.0);
         let names = RowNames {
             side: "table",
             file,
@@ -336,7 +338,11 @@ impl VectorProbe {
             on_invalid: OnInvalid::Drop,
         };
         let mut sink = Sink::new(names, dim, first_row, self.scratch.as_mut_slice().into(), &[]);
+        if form.has_pairs() {
+            sink = sink.without_zeros();
+        }
         write_rows(form, array, &mut sink)?;
+        let pairs = sink.take_sparse();
         let (dropped, kinds) = (std::mem::take(&mut sink.dropped), std::mem::take(&mut sink.kinds));
         let valid = sink.seen() - dropped.len();
         let report = &mut self.report;
@@ -352,13 +358,28 @@ impl VectorProbe {
         if dim == 0 {
             return Ok(());
         }
-        for row in self.scratch[..valid * dim].chunks_exact(dim) {
-            let norm = row.iter().map(|&v| f64::from(v) * f64::from(v)).sum::<f64>().sqrt();
+        let (sum, prints) = (&mut self.sum, &mut self.prints);
+        let mut see = |values: &[f32], print| {
+            let norm = values.iter().map(|&v| f64::from(v) * f64::from(v)).sum::<f64>().sqrt();
             report.zero_vectors += u64::from(norm == 0.0);
             report.min_norm = Some(report.min_norm.map_or(norm, |m| m.min(norm)));
             report.max_norm = Some(report.max_norm.map_or(norm, |m| m.max(norm)));
-            self.sum += norm;
-            self.prints.push(ids::fingerprint_floats(row));
+            *sum += norm;
+            prints.push(print);
+        };
+        match pairs {
+            None => {
+                let rows = self.scratch[..valid * dim].chunks_exact(dim);
+                rows.for_each(|row| see(row, ids::fingerprint_floats(row)));
+            }
+            Some(pairs) => (0..pairs.num_rows()).map(|row| pairs.row(row)).for_each(|row| {
+                // Equal rows have equal pairs.
+                let both: Vec<f32> = row
+                    .pairs()
+                    .flat_map(|(index, value)| [(index >> 16) as f32, (index & 0xffff) as f32, value])
+                    .collect();
+                see(row.values, ids::fingerprint_floats(&both))
+            }),
         }
         report.valid_rows += valid as u64;
         Ok(())

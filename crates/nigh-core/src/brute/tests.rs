@@ -51,7 +51,7 @@ fn table(kind: u8, n: usize, dim: usize, rng: &mut Rng) -> Vec<f32> {
         // From tiny to huge.
         3 => (0..n * dim).map(|_| rng.normal() * 10f32.powi((rng.next() % 76) as i32 - 38)).collect(),
         // Sparse.
-        _ => (0..n * dim).map(|_| if rng.next() % 4 == 0 { rng.normal().max(0.0) } else { 0.0 }).collect(),
+        _ => (0..n * dim).map(|_| if rng.next().is_multiple_of(4) { rng.normal().max(0.0) } else { 0.0 }).collect(),
     };
     // Duplicates, a constant row, a zero row.
     for i in 0..n / 8 {

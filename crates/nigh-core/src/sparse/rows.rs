@@ -80,6 +80,15 @@ impl Sparse {
         self.values.len() * 8 + self.offsets.len() * 8
     }
 
+    /// The indices of all rows, one after the other, and where a row's are.
+    pub(super) fn indices(&self) -> &[u32] {
+        &self.indices
+    }
+
+    pub(super) fn span(&self, row: usize) -> std::ops::Range<usize> {
+        self.offsets[row] as usize..self.offsets[row + 1] as usize
+    }
+
     #[inline(always)]
     pub fn row(&self, row: usize) -> SparseRow<'_> {
         let span = self.offsets[row] as usize..self.offsets[row + 1] as usize;

@@ -16,9 +16,31 @@ pub struct SparseItems {
     rows: Sparse,
     comparison: Comparison,
     facts: Vec<Facts>,
+    /// Of many dimensions, only those that items have are lines.
+    columns: Option<Columns>,
     /// The largest norm, and the largest ratio of norms with and without the mean.
     largest: f64,
     ratio: f64,
+}
+
+/// Up to so many dimensions each is a line of scattered queries: 64 MiB of a thread.
+const FEW_DIMENSIONS: usize = 1 << 20;
+
+/// Columns that items have, numbered in order.
+struct Columns {
+    used: Vec<u32>,
+    /// Of each of the items' numbers.
+    lines: Vec<u32>,
+}
+
+impl Columns {
+    fn of(rows: &Sparse) -> Columns {
+        let mut used = rows.indices().to_vec();
+        used.sort_unstable();
+        used.dedup();
+        let line = |index: &u32| used.binary_search(index).expect("a column in use") as u32;
+        Columns { lines: rows.indices().iter().map(line).collect(), used }
+    }
 }
 
 /// Who asks sparse items.
@@ -35,22 +57,48 @@ pub enum SparseQueries<'a> {
     },
 }
 
+/// The distances and rows that a query gets, nearest first.
+type Answer = Vec<(f32, u32)>;
+
 /// Queries of a block: the numbers of a line.
 const LANES: usize = 16;
 
 impl SparseItems {
     pub fn new(rows: Sparse, comparison: Comparison) -> Result<SparseItems> {
+        SparseItems::with_columns(rows, comparison, FEW_DIMENSIONS)
+    }
+
+    /// Numbers its columns anew above so many dimensions.
+    pub(super) fn with_columns(rows: Sparse, comparison: Comparison, above: usize) -> Result<SparseItems> {
         if matches!(comparison, Comparison::Bits(_)) {
             return Err(Error::Invalid("sparse rows are numbers".into()));
         }
         let facts: Vec<Facts> = (0..rows.num_rows()).map(|row| Facts::of(rows.row(row), rows.dim)).collect();
         let largest = facts.iter().map(|f| f.norm2.sqrt()).fold(0.0, f64::max);
         let ratio = facts.iter().map(ratio_of).fold(0.0, f64::max);
-        Ok(SparseItems { rows, comparison, facts, largest, ratio })
+        let columns = (rows.dim > above).then(|| Columns::of(&rows));
+        Ok(SparseItems { rows, comparison, facts, columns, largest, ratio })
     }
 
     pub fn rows(&self) -> &Sparse {
         &self.rows
+    }
+
+    /// An item with its columns as lines.
+    fn lined(&self, item: usize) -> SparseRow<'_> {
+        let row = self.rows.row(item);
+        match &self.columns {
+            None => row,
+            Some(columns) => SparseRow { indices: &columns.lines[self.rows.span(item)], ..row },
+        }
+    }
+
+    /// The line of a query's column; none where no item has any number.
+    fn line_of(&self, index: u32) -> Option<usize> {
+        match &self.columns {
+            None => Some(index as usize),
+            Some(columns) => columns.used.binary_search(&index).ok(),
+        }
     }
 
     /// Calls `f` with queries as sparse items take them: dense ones lose their zeros.
@@ -83,7 +131,7 @@ impl SparseItems {
         };
         let asked = self.asked(source, rows)?;
         control.set_total(asked.len() as u64);
-        let found: Result<Vec<Vec<Vec<(f32, u32)>>>> = with_threads(threads, || {
+        let found: Result<Vec<Vec<Answer>>> = with_threads(threads, || {
             let blocks = asked.par_chunks(LANES);
             let answered = blocks.map_init(Buffers::default, |buffers, block| {
                 let found = with_term!(self.comparison, nearest(self, source, block, leaves_out, k, buffers, control))?;
@@ -171,9 +219,9 @@ fn nearest<T: Term>(
     k: usize,
     buffers: &mut Buffers,
     control: &dyn Control,
-) -> Result<Vec<Vec<(f32, u32)>>> {
+) -> Result<Vec<Answer>> {
     let (level, n) = (Level::current(), items.rows.num_rows());
-    let lines = items.rows.dim.max(source.dim) * LANES;
+    let lines = items.columns.as_ref().map_or(items.rows.dim.max(source.dim), |c| c.used.len()) * LANES;
     if buffers.lines.len() < lines {
         buffers.lines.resize(lines, 0.0);
     }
@@ -182,7 +230,9 @@ fn nearest<T: Term>(
         let row = source.row(asker as usize);
         facts[l] = Facts::of(row, source.dim);
         for (index, x) in row.pairs() {
-            buffers.lines[index as usize * LANES + l] = x;
+            if let Some(line) = items.line_of(index) {
+                buffers.lines[line * LANES + l] = x;
+            }
             let sums = T::alone(x as f64);
             (alone[0][l], alone[1][l]) = (alone[0][l] + sums[0], alone[1][l] + sums[1]);
         }
@@ -197,7 +247,7 @@ fn nearest<T: Term>(
                 break;
             }
         }
-        let row = items.rows.row(item);
+        let row = items.lined(item);
         let mut sums = alone;
         add::<T>(level, row, &buffers.lines, &mut sums);
         for (l, best) in best.iter_mut().enumerate() {
@@ -213,7 +263,9 @@ fn nearest<T: Term>(
     }
     for &asker in block {
         for &index in source.row(asker as usize).indices {
-            buffers.lines[index as usize * LANES..][..LANES].fill(0.0);
+            if let Some(line) = items.line_of(index) {
+                buffers.lines[line * LANES..][..LANES].fill(0.0);
+            }
         }
     }
     outcome?;
@@ -326,7 +378,7 @@ impl Best {
         }
     }
 
-    fn finish(&mut self, mut truth: impl FnMut(u32) -> f32) -> Vec<(f32, u32)> {
+    fn finish(&mut self, mut truth: impl FnMut(u32) -> f32) -> Answer {
         if self.k == 0 {
             return Vec::new();
         }

@@ -16,6 +16,7 @@ proptest! {
         n in 1usize..150,
         dim in 1usize..200,
         whole in any::<bool>(),
+        above in prop_oneof![Just(0), Just(1000)],
         k in 1usize..20,
         threads in 1usize..3,
         seed in any::<u64>(),
@@ -45,7 +46,7 @@ proptest! {
         let (vectors, queries) = (table(n), table(40));
         let by = Comparison::parse(name, false).unwrap();
         let items = Items::new(vectors.clone(), dim, by, threads, &()).unwrap();
-        let sparse = SparseItems::new(Sparse::of_dense(&vectors, dim, 0..n), by).unwrap();
+        let sparse = SparseItems::with_columns(Sparse::of_dense(&vectors, dim, 0..n), by, above).unwrap();
         let asked = Sparse::of_dense(&queries, dim, 0..40);
         let dense = exact_search(&items, Queries::Vectors { vectors: &queries, rows: None }, k, Precision::F32, Some(9.0), 1, &()).unwrap();
         let found = sparse.search(SparseQueries::Rows { queries: &asked, rows: None }, k, Some(9.0), threads, &()).unwrap();

@@ -1,3 +1,4 @@
+mod bits_and_pairs;
 mod common;
 mod corrupt;
 mod errors;

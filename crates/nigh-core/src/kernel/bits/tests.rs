@@ -69,11 +69,12 @@ proptest! {
         bits in prop::sample::select(&[Bits::Hamming, Bits::Jaccard][..]),
         seed in any::<u64>(),
     ) {
-        let mut state = seed;
+        let (mut state, mut made) = (seed, 0);
         let case = Case::new(words, num_rows, num_queries, || {
             state = state.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
-            // All bits of some words differ: the most that a byte has to hold.
-            if full { if state >> 63 == 0 { 0 } else { u32::MAX } } else { (state >> 32) as u32 }
+            // All bits of all words differ, items being made first: the most that a byte has to hold.
+            made += 1;
+            if full { if made <= num_rows * words { u32::MAX } else { 0 } } else { (state >> 32) as u32 }
         });
         for level in Level::available() {
             let all = case.scan(level, bits, MIN_KEY_I8);
