@@ -19,6 +19,7 @@ export const ERROR_CODES = [
   'RAGGED_VECTOR',
   'INVALID_VECTOR',
   'NULL_ID',
+  'NULL_PARTITION',
   'UNKNOWN_ID',
   'SCHEMA_MISMATCH',
   'OUTPUT_EXISTS',
@@ -29,6 +30,10 @@ export const ERROR_CODES = [
   'TMP_DISK_FULL',
   'TMP_UNWRITABLE',
   'MEMORY_TOO_SMALL',
+  'NOT_A_MODEL',
+  'CORRUPT_MODEL',
+  'MODEL_VERSION',
+  'MODEL_EXISTS',
 ] as const
 
 export type ErrorCode = (typeof ERROR_CODES)[number]

@@ -43,6 +43,15 @@ export interface NativeTable extends Disposable {
   /** Size of the inputs. */
   readonly sizeBytes: number
   readonly rejectedRows: number
+  /** Names of the carried columns. */
+  readonly columns: string[]
+  /** Its ids are row numbers: there was no such column. */
+  readonly generatedIds: boolean
+  readonly idType: string
+  /** Bytes of a stored vector; of sparse ones on average. */
+  readonly rowBytes: number
+  /** Vectors are here, without their zeros. */
+  readonly isSparse: boolean
   /** Vectors are packed bits; `dim` counts bits. */
   readonly isBits: boolean
   /** Nothing but the largest index of sparse vectors told `dim`. */
@@ -181,6 +190,8 @@ export interface NativeReadOptions {
   /** Columns of bytes and booleans are bits. */
   bits?: boolean
   columns: string[]
+  /** Every column there is. */
+  allColumns?: boolean
   onInvalid: 'fail' | 'drop'
   threads: number
   side: string
@@ -193,6 +204,10 @@ export interface NativeWriteOptions {
   columns: string[]
   queryColumns: string[]
   force: boolean
+  /** Name of the list of neighbors (neighbors). */
+  listName?: string
+  /** Leave out the queries' ids, unless they are among the columns. */
+  withoutQueryId?: boolean
 }
 
 export interface NativeWritten {
@@ -206,6 +221,45 @@ export interface NativeWritten {
 export interface NativeWriter extends Disposable {
   write(first: number, neighbors: NativeNeighbors, job: NativeJob): Answer<void>
   finish(): Answer<NativeWritten>
+}
+
+/** The row groups or batches of files, one after the other. */
+export interface NativeBatches {
+  /** An Arrow IPC stream; nothing behind the last. */
+  next(job: NativeJob): Promise<{ ipc?: Uint8Array }>
+}
+
+/** Which rows of two tables have the same id. */
+export interface NativeIdMatches extends Disposable {
+  /** For each query the first item with its id, or 2^32 - 1. */
+  readonly own: Uint32Array
+  /** For each item the first item with its id. */
+  readonly first: Uint32Array
+  /** How many items share one id, at most. */
+  readonly most: number
+  /** The first k neighbors of consecutive queries that do not have the query's own id. */
+  withoutOwn(firstQuery: number, found: NativeNeighbors, k: number): Promise<NativeNeighbors>
+}
+
+/** Rows by group: those of group `g` are `rows[starts[g] .. starts[g + 1]]`. */
+export interface GroupedRows {
+  rows: Uint32Array
+  starts: Uint32Array
+}
+
+/** The rows of a table by the value of a column. */
+export interface NativeGroups extends Disposable {
+  readonly rows: GroupedRows
+  /** An Arrow IPC stream of (partition, size). */
+  summaryIpc(): Uint8Array
+  /** For each group the queries that see it, by a column of values or of lists of values. */
+  seenBy(queries: NativeTable, column: string): GroupedRows
+}
+
+/** The best neighbors so far of queries that meet the partitions one after the other. */
+export interface NativeCandidates {
+  add(found: NativeNeighbors, queries: Uint32Array, firstItem: number): Promise<void>
+  neighbors(first: number, count: number): NativeNeighbors
 }
 
 /** A table of neighbors read back, its ids found in the tables it was made from. */
@@ -274,6 +328,22 @@ export interface Addon {
   /** What a search in JavaScript found. */
   newNeighbors(k: number, counts: Uint32Array, rows: Uint32Array, distances: Float32Array): NativeNeighbors
   recall(truth: NativeNeighbors, found: NativeNeighbors): Float32Array
+  /** Some rows of a table, in the order given. `items`: those that took its vectors. */
+  takeRows(table: NativeTable, items: NativeItems | undefined, rows: Uint32Array): Promise<NativeTable>
+  /** The rows of the second table behind those of the first; both have their vectors. */
+  concatTables(first: NativeTable, second: NativeTable): Promise<NativeTable>
+  /** Writes items to a new file, and gives its size. */
+  writeItems(
+    path: string,
+    table: NativeTable,
+    items: NativeItems | undefined,
+    vectorCol: string,
+    job: NativeJob,
+  ): Promise<number>
+  openBatches(sources: NativeSource[], job: NativeJob): Promise<NativeBatches>
+  matchIds(items: NativeTable, queries: NativeTable): Promise<NativeIdMatches>
+  groupRows(table: NativeTable, column: string): Promise<NativeGroups>
+  createCandidates(numQueries: number, k: number): NativeCandidates
   createWriter(items: NativeTable, queries: NativeTable | undefined, options: NativeWriteOptions): NativeWriter
   checkOutput(path: string, force: boolean): void
   cleanLeftovers(path: string): number

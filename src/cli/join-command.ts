@@ -183,7 +183,7 @@ function planOption(parsed: Parsed): JoinOptions['plan'] {
 }
 
 /** Rows, recall, time, memory and where the result is, in a line or two. */
-function summary(
+export function summary(
   { rows, recall, seconds, peakMemoryBytes, plan, rejected, duplicateItemIds }: JoinReport,
   out: string,
 ): string {

@@ -4,9 +4,11 @@ import { fileURLToPath } from 'node:url'
 import { NighError } from '../errors.ts'
 import { nearest, usageError } from './arguments.ts'
 import { evalCommand, evalHelp } from './eval-command.ts'
+import { fitCommand, fitHelp } from './fit-command.ts'
 import { type CommandHelp, commandHelp, mainHelp } from './help.ts'
 import { inspectCommand, inspectHelp } from './inspect-command.ts'
 import { joinCommand, joinHelp } from './join-command.ts'
+import { transformCommand, transformHelp } from './transform-command.ts'
 
 export interface CommandContext {
   signal: AbortSignal
@@ -22,6 +24,8 @@ const commands: Record<string, { run: Command; help: CommandHelp }> = {
   join: { run: joinCommand, help: joinHelp },
   inspect: { run: inspectCommand, help: inspectHelp },
   eval: { run: evalCommand, help: evalHelp },
+  fit: { run: fitCommand, help: fitHelp },
+  transform: { run: transformCommand, help: transformHelp },
 }
 
 function version(): string {

@@ -4,9 +4,9 @@ import {
   type CallOptions,
   call,
   callNow,
+  type NativeJob,
   type NativeNeighbors,
   type NativeTable,
-  type NativeWriter,
   type NativeWritten,
 } from '../native.ts'
 
@@ -17,6 +17,19 @@ export interface SinkOptions {
   columns: readonly string[]
   queryColumns: readonly string[]
   force: boolean
+  /** Name of the list of neighbors. Default `neighbors`. */
+  listName?: string | undefined
+  /** Leave out the queries' ids, unless they are among the columns. */
+  withoutQueryId?: boolean | undefined
+  /** Where the neighbors go instead of into a table. */
+  into?: NeighborTarget | undefined
+}
+
+/** What takes blocks of neighbors, in the order of the queries: the native writer, or what merges the answers of partitions. */
+export interface NeighborTarget {
+  write(first: number, neighbors: NativeNeighbors, job: NativeJob): Promise<void> | void
+  finish(): Promise<NativeWritten> | NativeWritten
+  dispose(): void
 }
 
 /**
@@ -24,21 +37,24 @@ export interface SinkOptions {
  * absent: the output appears at `finish`.
  */
 export class NeighborSink {
-  readonly #writer: NativeWriter
+  readonly #writer: NeighborTarget
 
-  private constructor(writer: NativeWriter) {
+  private constructor(writer: NeighborTarget) {
     this.#writer = writer
   }
 
   /** `queries` is undefined in a self join. */
   static create(index: Pick<ItemIndex, 'table'>, queries: NativeTable | undefined, options: SinkOptions): NeighborSink {
-    const { path, layout, columns, queryColumns, force } = options
+    const { path, layout, columns, queryColumns, force, listName, withoutQueryId, into } = options
+    if (into) return new NeighborSink(into)
     const writing = {
       ...(path === undefined ? {} : { path }),
       layout,
       columns: [...columns],
       queryColumns: [...queryColumns],
       force,
+      ...(listName === undefined ? {} : { listName }),
+      ...(withoutQueryId === undefined ? {} : { withoutQueryId }),
     }
     return new NeighborSink(callNow(() => addon().createWriter(index.table, queries, writing)))
   }

@@ -9,7 +9,7 @@ import { type CallOptions, call, callNow, type Metric, type NativeTable } from '
 import { search } from '../search/search.ts'
 import { readTable } from '../table/read.ts'
 import { nativeSources, type TableInput } from '../table/source.ts'
-import { requireSameVectors } from './nearest-neighbors.ts'
+import { requireSameVectors } from './join-tables.ts'
 
 export interface EvaluateOptions extends CallOptions {
   /** Neighbors asked for. Default: as many as the result has at most. */

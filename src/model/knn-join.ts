@@ -16,7 +16,7 @@ import {
   prepareSpilling,
   readItems,
   readSide,
-} from './nearest-neighbors.ts'
+} from './join-tables.ts'
 
 export interface KnnJoinOptions extends JoinOptions, OutputOptions {}
 

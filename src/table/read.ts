@@ -9,6 +9,8 @@ export interface ReadOptions {
   /** Columns of bytes and booleans are bits. */
   bits?: boolean | undefined
   columns?: readonly string[] | undefined
+  /** Carry every column there is; `columns` is not looked at. */
+  allColumns?: boolean | undefined
   onInvalid?: 'fail' | 'drop' | undefined
   threads: number
   /** `query` or `item`: how errors name this table. */
@@ -30,6 +32,7 @@ export async function openTable(input: TableInput, options: ReadOptions, callOpt
     ...(featuresCol === undefined ? {} : { vectorCol: featuresCol }),
     bits: options.bits ?? false,
     columns: [...(options.columns ?? [])],
+    ...(options.allColumns ? { allColumns: true } : {}),
     onInvalid: options.onInvalid ?? 'fail',
     threads: options.threads,
     side: options.side,

@@ -22,9 +22,14 @@ export type Ids =
 /** Arrow data in memory: a table, a record batch, or the bytes of an IPC file or stream. */
 export type ArrowInput = Table | RecordBatch | Uint8Array
 
+/** Tables that come one after the other, each time they are asked for: a dataset. */
+export interface TablesInput {
+  tables(): AsyncIterable<Table>
+}
+
 /**
  * A table: path (Parquet or Arrow IPC; a file, a directory or a glob; `-` is IPC on stdin), several paths, Arrow data,
- * iterables of Arrow data, or plain vectors.
+ * iterables of Arrow data, a dataset of tables, or plain vectors.
  */
 export type TableInput =
   | string
@@ -32,6 +37,7 @@ export type TableInput =
   | ArrowInput
   | AsyncIterable<ArrowInput>
   | Iterable<ArrowInput>
+  | TablesInput
   | VectorsInput
 
 /** The native sources of an input, and the size of what they hold in memory. */
@@ -39,6 +45,7 @@ export async function nativeSources(input: TableInput, signal?: AbortSignal): Pr
   if (typeof input === 'string') return [input === '-' ? { ipc: await readStdin(signal) } : { path: input }]
   if (isArrow(input)) return [{ ipc: ipcBytes(input) }]
   if (isVectors(input)) return [vectorsSource(input)]
+  if (isTables(input)) return nativeSources(input.tables(), signal)
   if (!isIterable(input)) {
     throw new NighError(
       'INVALID_OPTION',
@@ -75,7 +82,8 @@ function vectorsSource({ ids, vectors, dim }: VectorsInput): NativeSource {
   return { vectors, dim, idsIpc: tableToIPC(idsTable(ids), 'stream') }
 }
 
-function idsTable(ids: Ids): Table {
+/** A table of one column of ids. */
+export function idsTable(ids: Ids): Table {
   if (ids instanceof Vector) return new Table({ id: ids })
   if (!Array.isArray(ids)) return tableFromArrays({ id: ids as Int32Array })
   // JavaScript's whole numbers are int64 ids, as those of row numbers.
@@ -116,8 +124,13 @@ function isArrow(value: unknown): value is ArrowInput {
   return typeof value === 'object' && value !== null && 'schema' in value && 'numRows' in value
 }
 
-function isVectors(value: unknown): value is VectorsInput {
+/** Plain vectors, without columns. */
+export function isVectors(value: unknown): value is VectorsInput {
   return typeof value === 'object' && value !== null && 'vectors' in value && 'dim' in value
+}
+
+export function isTables(value: unknown): value is TablesInput {
+  return typeof value === 'object' && value !== null && 'tables' in value && typeof value.tables === 'function'
 }
 
 function isIterable(value: unknown): value is Iterable<unknown> | AsyncIterable<unknown> {

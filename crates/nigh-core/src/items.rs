@@ -156,6 +156,11 @@ impl Items {
         self.vectors.part(position * self.dim, self.dim)
     }
 
+    /// The vector of a row, as it was given.
+    pub fn row(&self, row: usize) -> &[f32] {
+        self.vector(self.position_of_row(row))
+    }
+
     /// The squared norm where the metric needs one, else 0.
     pub(crate) fn norm2(&self, position: usize) -> f64 {
         self.norms2.get(position).copied().unwrap_or(0.0)

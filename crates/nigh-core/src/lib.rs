@@ -2,6 +2,7 @@
 //! Nothing here knows of tables, ids or joins.
 
 mod brute;
+mod candidates;
 pub mod cluster;
 mod comparison;
 pub mod control;
@@ -23,6 +24,7 @@ mod sparse;
 mod spill;
 mod store;
 
+pub use candidates::Candidates;
 pub use cluster::Clusters;
 pub use comparison::{Bits, Comparison, Numbers, Products};
 pub use control::{Control, Error, Result};

@@ -4,6 +4,7 @@
 #![cfg_attr(test, allow(dead_code))]
 
 mod asked;
+mod batches;
 mod failure;
 mod graph;
 mod handle;
@@ -11,6 +12,8 @@ mod items;
 mod job;
 mod judge;
 mod kept;
+mod partitions;
+mod rows;
 mod search;
 mod system;
 mod table;

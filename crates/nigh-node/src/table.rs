@@ -82,6 +82,8 @@ pub struct TableReading {
     /// The metric is one of bits.
     pub bits: Option<bool>,
     pub columns: Vec<String>,
+    /// Every column there is.
+    pub all_columns: Option<bool>,
     pub on_invalid: String,
     pub threads: u32,
     pub side: String,
@@ -97,6 +99,7 @@ impl From<TableReading> for ReadOptions {
             vector_col: reading.vector_col.unwrap_or(defaults.vector_col),
             bits: reading.bits.unwrap_or(false),
             columns: reading.columns,
+            all_columns: reading.all_columns.unwrap_or(false),
             on_invalid: if reading.on_invalid == "drop" { OnInvalid::Drop } else { OnInvalid::Fail },
             threads: reading.threads as usize,
             spill: None,
@@ -215,6 +218,36 @@ impl Table {
     #[napi(getter)]
     pub fn id_col(&self) -> Result<String> {
         Ok(read(&*self.handle.get()?).id_field.name().clone())
+    }
+    /// Names of the carried columns.
+    #[napi(getter)]
+    pub fn columns(&self) -> Result<Vec<String>> {
+        let table = self.handle.get()?;
+        let names = read(&table).columns_schema.fields().iter().map(|f| f.name().clone()).collect();
+        Ok(names)
+    }
+    /// Its ids are row numbers: there was no such column.
+    #[napi(getter)]
+    pub fn generated_ids(&self) -> Result<bool> {
+        Ok(read(&*self.handle.get()?).generated_ids)
+    }
+    /// Type of the ids.
+    #[napi(getter)]
+    pub fn id_type(&self) -> Result<String> {
+        Ok(read(&*self.handle.get()?).id_field.data_type().to_string())
+    }
+    /// Bytes of a stored vector; of sparse ones on average. Also after the vectors moved on.
+    #[napi(getter)]
+    pub fn row_bytes(&self) -> Result<f64> {
+        let table = self.handle.get()?;
+        let table = read(&table);
+        let sparse = table.sparse.as_ref().map(|rows| rows.size_bytes() / table.num_rows.max(1));
+        Ok(sparse.unwrap_or(table.width() * 4) as f64)
+    }
+    /// Vectors are here, without their zeros.
+    #[napi(getter)]
+    pub fn is_sparse(&self) -> Result<bool> {
+        Ok(read(&*self.handle.get()?).sparse.is_some())
     }
     /// Vectors are packed bits.
     #[napi(getter)]

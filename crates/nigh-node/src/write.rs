@@ -19,6 +19,10 @@ pub struct Writing {
     pub columns: Vec<String>,
     pub query_columns: Vec<String>,
     pub force: bool,
+    /// Name of the list of neighbors (neighbors).
+    pub list_name: Option<String>,
+    /// Leave out the queries' ids, unless they are among the columns.
+    pub without_query_id: Option<bool>,
 }
 
 #[napi(object)]
@@ -82,7 +86,8 @@ pub fn create_writer(items: &Table, queries: Option<&Table>, options: Writing) -
         force: options.force,
         item_columns: options.columns,
         query_columns: options.query_columns,
-        query_id_name: queries.id_field.name().clone(),
+        query_id_name: (!options.without_query_id.unwrap_or(false)).then(|| queries.id_field.name().clone()),
+        list_name: options.list_name.unwrap_or_else(|| "neighbors".into()),
         ..WriteOptions::default()
     };
     let create = if in_memory { NeighborWriter::in_memory } else { NeighborWriter::create };

@@ -71,7 +71,10 @@ impl Selection {
                 Some(ids::id_field(field, data_type))
             }
         };
-        let carried = options.columns.iter().map(|name| find(schema, side, file, name)).collect::<Result<Vec<_>>>()?;
+        let carried = match options.all_columns {
+            true => (0..schema.fields().len()).collect(),
+            false => options.columns.iter().map(|name| find(schema, side, file, name)).collect::<Result<Vec<_>>>()?,
+        };
         let fields: Vec<Field> = carried.iter().map(|&i| ids::carried_field(schema.field(i))).collect();
         Ok(Selection { id, vector, form, carried, id_field, carried_schema: Arc::new(Schema::new(fields)) })
     }
@@ -99,6 +102,10 @@ impl Selection {
             && a != b
         {
             return clash(format!("the vectors have {b} dimensions here and {a} there"));
+        }
+        let names = |s: &Selection| list(s.carried_schema.fields().iter().map(|f| f.name()));
+        if names(self) != names(other) {
+            return clash(format!("the columns are {} here and {} there", names(other), names(self)));
         }
         for (a, b) in self.carried_schema.fields().iter().zip(other.carried_schema.fields()) {
             if a.data_type() != b.data_type() {

@@ -20,6 +20,7 @@ pub mod code {
     pub const RAGGED_VECTOR: &str = "RAGGED_VECTOR";
     pub const INVALID_VECTOR: &str = "INVALID_VECTOR";
     pub const NULL_ID: &str = "NULL_ID";
+    pub const NULL_PARTITION: &str = "NULL_PARTITION";
     pub const UNKNOWN_ID: &str = "UNKNOWN_ID";
     pub const SCHEMA_MISMATCH: &str = "SCHEMA_MISMATCH";
     pub const OUTPUT_EXISTS: &str = "OUTPUT_EXISTS";

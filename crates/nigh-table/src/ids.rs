@@ -229,32 +229,37 @@ impl IdIndex {
 
     /// The first row of each of `ids`; the position of the first id that no row has, as an error.
     pub fn rows_of(&self, ids: &ArrayRef) -> Result<std::result::Result<Vec<u32>, usize>> {
-        let common = common_type(ids.data_type());
-        if !comparable(&common, &self.data_type) {
-            return Ok(if ids.is_empty() { Ok(Vec::new()) } else { Err(0) });
-        }
         let mut found = Vec::with_capacity(ids.len());
-        match &self.keys {
-            Keys::Integers(map) => {
-                for (i, key) in
-                    integer_keys(&decode(ids, &plain(ids.data_type()))?).unwrap_or_default().iter().enumerate()
-                {
-                    match map.get(key) {
-                        Some(&row) => found.push(row),
-                        None => return Ok(Err(i)),
-                    }
-                }
-            }
-            Keys::Bytes { converter, rows } => {
-                for (i, key) in encode(converter, ids, &common)?.iter().enumerate() {
-                    match rows.get(&OwnedRowKey(key.owned())) {
-                        Some(&row) => found.push(row),
-                        None => return Ok(Err(i)),
-                    }
-                }
+        for (i, row) in self.find(ids)?.into_iter().enumerate() {
+            match row {
+                Some(row) => found.push(row),
+                None => return Ok(Err(i)),
             }
         }
         Ok(Ok(found))
+    }
+
+    /// True if ids of this type can be found here at all.
+    pub fn takes(&self, data_type: &DataType) -> bool {
+        comparable(&common_type(data_type), &self.data_type)
+    }
+
+    /// The first row of each of `ids`, where a row has it.
+    pub fn find(&self, ids: &ArrayRef) -> Result<Vec<Option<u32>>> {
+        let common = common_type(ids.data_type());
+        if !self.takes(ids.data_type()) {
+            return Ok(vec![None; ids.len()]);
+        }
+        Ok(match &self.keys {
+            Keys::Integers(map) => {
+                let keys = integer_keys(&decode(ids, &plain(ids.data_type()))?).unwrap_or_default();
+                keys.iter().map(|key| map.get(key).copied()).collect()
+            }
+            Keys::Bytes { converter, rows } => {
+                let keys = encode(converter, ids, &common)?;
+                keys.iter().map(|key| rows.get(&OwnedRowKey(key.owned())).copied()).collect()
+            }
+        })
     }
 }
 

@@ -40,7 +40,8 @@ pub(crate) fn matrix_ids(
     options: &ReadOptions,
 ) -> Result<(Selection, Option<ArrayRef>)> {
     let form = VectorForm { layout: Layout::Fixed(dim), element: "float32", bits: false };
-    if let Some(column) = options.columns.first() {
+    // Of a matrix, all columns are its ids and vectors: none is carried.
+    if let (Some(column), false) = (options.columns.first(), options.all_columns) {
         return Err(TableError::new(
             code::COLUMN_NOT_FOUND,
             format!(

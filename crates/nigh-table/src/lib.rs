@@ -3,10 +3,12 @@
 
 #![forbid(unsafe_code)]
 
+mod batches;
 mod bytes_source;
 mod columns;
 mod control;
 pub mod error;
+mod groups;
 mod guard;
 mod ids;
 mod in_memory;
@@ -18,14 +20,17 @@ mod parquet_in;
 mod part;
 mod read;
 mod result;
+mod rows;
 mod scan;
 mod source;
 mod table;
 mod vector;
 mod write;
 
+pub use batches::Batches;
 pub use control::Control;
 pub use error::{Result, TableError, code};
+pub use groups::{GroupedRows, Groups};
 pub use inspect::{
     ColumnInspection, FileInspection, Finding, IdInspection, InspectOptions, Inspection, Place, VectorInspection,
     inspect,
@@ -33,8 +38,10 @@ pub use inspect::{
 pub use need::ReadingNeed;
 pub use read::{OnInvalid, OpenTable, ReadOptions, read_table, read_table_owned};
 pub use result::{ResultRows, ResultTable, read_result};
+pub use rows::{IdMatches, Vectors, concat_tables, take_rows};
 pub use source::Source;
 pub use table::{Reject, SourceInfo, Table};
+pub use write::items::write_items;
 pub use write::neighbors::{
     Layout, NeighborWriter, NeighborsRef, WriteOptions, Written, check_output, write_to_ipc_bytes,
 };

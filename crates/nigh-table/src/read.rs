@@ -36,6 +36,8 @@ pub struct ReadOptions {
     pub bits: bool,
     /// Further columns to carry, in this order.
     pub columns: Vec<String>,
+    /// Carry every column of the files, in their order, ids and vectors included; `columns` is not looked at.
+    pub all_columns: bool,
     pub on_invalid: OnInvalid,
     pub threads: usize,
     /// Where the vectors go if not to the heap.
@@ -52,6 +54,7 @@ impl Default for ReadOptions {
             vector_col: "vector".into(),
             bits: false,
             columns: Vec::new(),
+            all_columns: false,
             on_invalid: OnInvalid::Fail,
             threads: 1,
             spill: None,

@@ -73,21 +73,31 @@ impl AnyFile {
         control: &dyn Control,
         mut each: impl FnMut(&RecordBatch) -> Result<()>,
     ) -> Result<()> {
+        (0..self.groups().len()).try_for_each(|group| self.scan_group(group, roots, batch_rows, control, &mut each))
+    }
+
+    /// The same of one row group or batch.
+    pub fn scan_group(
+        &self,
+        group: usize,
+        roots: &[usize],
+        batch_rows: usize,
+        control: &dyn Control,
+        mut each: impl FnMut(&RecordBatch) -> Result<()>,
+    ) -> Result<()> {
         guard(self.name(), || {
-            for group in 0..self.groups().len() {
-                match self {
-                    AnyFile::Parquet(f) => {
-                        for batch in f.batches(group, roots, batch_rows)? {
-                            check(control)?;
-                            each(&batch?)?;
-                        }
+            match self {
+                AnyFile::Parquet(f) => {
+                    for batch in f.batches(group, roots, batch_rows)? {
+                        check(control)?;
+                        each(&batch?)?;
                     }
-                    AnyFile::Ipc(f) => {
-                        let batch = f.batch(group, roots)?;
-                        for start in (0..batch.num_rows()).step_by(batch_rows.max(1)) {
-                            check(control)?;
-                            each(&batch.slice(start, batch_rows.max(1).min(batch.num_rows() - start)))?;
-                        }
+                }
+                AnyFile::Ipc(f) => {
+                    let batch = f.batch(group, roots)?;
+                    for start in (0..batch.num_rows()).step_by(batch_rows.max(1)) {
+                        check(control)?;
+                        each(&batch.slice(start, batch_rows.max(1).min(batch.num_rows() - start)))?;
                     }
                 }
             }

@@ -29,6 +29,7 @@ pub(crate) struct Shape {
     query_columns: Vec<Carried>,
     item_columns: Vec<Carried>,
     element: Option<(Arc<Field>, Fields)>,
+    with_query_id: bool,
     pub num_queries: usize,
     num_items: usize,
 }
@@ -72,17 +73,21 @@ impl Shape {
         let mut element = None;
         let fields = match options.layout {
             Layout::Nested => {
-                let name = &options.query_id_name;
-                if name == "neighbors" {
-                    return Err(TableError::new(
-                        code::COLUMN_CONFLICT,
-                        "the queries' id column is named \"neighbors\", as is the result's list; rename it, or use the long layout",
-                    ));
+                let list_name = &options.list_name;
+                let mut fields = Vec::new();
+                if let Some(name) = &options.query_id_name {
+                    if name == list_name {
+                        let text = format!(
+                            "the queries' id column is named \"{name}\", as is the result's list; rename it, or use the long layout"
+                        );
+                        return Err(TableError::new(code::COLUMN_CONFLICT, text));
+                    }
+                    // Asking for the id column among the carried ones asks for what is there anyway.
+                    query_columns.retain(|c| c.field.name() != name || c.field.name() != queries.id_field.name());
+                    fields.push(id(queries, name));
                 }
-                // Asking for the id column among the carried ones asks for what is there anyway.
-                query_columns.retain(|c| c.field.name() != name || c.field.name() != queries.id_field.name());
                 for c in &query_columns {
-                    if c.field.name() == "neighbors" || c.field.name() == name {
+                    if c.field.name() == list_name || Some(c.field.name()) == options.query_id_name.as_ref() {
                         return Err(conflict(c.field.name(), "a column of the result"));
                     }
                 }
@@ -96,9 +101,8 @@ impl Shape {
                 let inner = Fields::from(inner);
                 let item = Arc::new(Field::new("element", DataType::Struct(inner.clone()), false));
                 element = Some((item.clone(), inner));
-                let mut fields = vec![id(queries, name)];
                 fields.extend(query_columns.iter().map(|c| c.field.clone()));
-                fields.push(Field::new("neighbors", DataType::List(item), false));
+                fields.push(Field::new(list_name, DataType::List(item), false));
                 fields
             }
             Layout::Long => {
@@ -137,6 +141,7 @@ impl Shape {
             query_columns,
             item_columns,
             element,
+            with_query_id: options.query_id_name.is_some(),
             num_queries: queries.num_rows,
             num_items: items.num_rows,
         })
@@ -194,7 +199,7 @@ impl Shape {
                 }
                 let offsets = OffsetBuffer::new(ScalarBuffer::from(offsets));
                 let list = ListArray::try_new(item.clone(), offsets, Arc::new(structs), None)?;
-                let mut columns = vec![ids];
+                let mut columns = if self.with_query_id { vec![ids] } else { Vec::new() };
                 columns.extend(from_queries);
                 columns.push(Arc::new(list) as ArrayRef);
                 columns

@@ -2,6 +2,7 @@
 
 pub(crate) mod batch;
 pub(crate) mod gather;
+pub(crate) mod items;
 pub(crate) mod neighbors;
 pub(crate) mod output;
 pub(crate) mod rejects;

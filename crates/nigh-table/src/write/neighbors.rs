@@ -33,8 +33,10 @@ pub struct WriteOptions {
     pub item_columns: Vec<String>,
     /// Columns of the queries to carry; they must have been read.
     pub query_columns: Vec<String>,
-    /// Name of the query id column in the nested layout.
-    pub query_id_name: String,
+    /// Name of the query id column in the nested layout; None leaves it out.
+    pub query_id_name: Option<String>,
+    /// Name of the list of neighbors in the nested layout.
+    pub list_name: String,
     pub compression: Compression,
 }
 
@@ -46,7 +48,8 @@ impl Default for WriteOptions {
             force: false,
             item_columns: Vec::new(),
             query_columns: Vec::new(),
-            query_id_name: "id".into(),
+            query_id_name: Some("id".into()),
+            list_name: "neighbors".into(),
             compression: Compression::Default,
         }
     }
@@ -102,10 +105,10 @@ pub struct NeighborWriter {
     rows: u64,
 }
 
-fn properties(layout: Layout) -> WriterPropertiesBuilder {
+fn properties(WriteOptions { layout, list_name, .. }: &WriteOptions) -> WriterPropertiesBuilder {
     let path = |name: &str| -> ColumnPath {
         match layout {
-            Layout::Nested => ColumnPath::new(["neighbors", "list", "element", name].map(String::from).to_vec()),
+            Layout::Nested => ColumnPath::new([list_name, "list", "element", name].map(String::from).to_vec()),
             Layout::Long => ColumnPath::from(name),
         }
     };
@@ -128,20 +131,15 @@ impl NeighborWriter {
     /// COLUMN_NOT_FOUND for a carried column that was not read.
     pub fn create(items: &Table, queries: &Table, options: &WriteOptions) -> Result<NeighborWriter> {
         let shape = Shape::new(items, queries, options)?;
-        let output = Output::create(
-            &options.path,
-            options.force,
-            &shape.schema,
-            options.compression,
-            properties(options.layout),
-        )?;
+        let output =
+            Output::create(&options.path, options.force, &shape.schema, options.compression, properties(options))?;
         Ok(NeighborWriter::new(&options.path, shape, output))
     }
 
     /// The same, as an Arrow IPC stream in memory; take it with `finish_into_bytes`. `options.path` is not used.
     pub fn in_memory(items: &Table, queries: &Table, options: &WriteOptions) -> Result<NeighborWriter> {
         let shape = Shape::new(items, queries, options)?;
-        let output = Output::memory(&shape.schema, properties(options.layout))?;
+        let output = Output::memory(&shape.schema, properties(options))?;
         Ok(NeighborWriter::new("memory", shape, output))
     }
 

@@ -222,9 +222,9 @@ fn conflicts_and_contracts() {
     let base = WriteOptions { path: path.clone(), ..WriteOptions::default() };
     let code = |options: WriteOptions| code_of(write(&items, &queries, &options)).0;
     let title = || vec!["title".to_string()];
-    assert_eq!(code(WriteOptions { query_id_name: "neighbors".into(), ..base.clone() }), code::COLUMN_CONFLICT);
+    assert_eq!(code(WriteOptions { query_id_name: Some("neighbors".into()), ..base.clone() }), code::COLUMN_CONFLICT);
     assert_eq!(
-        code(WriteOptions { query_id_name: "title".into(), query_columns: title(), ..base.clone() }),
+        code(WriteOptions { query_id_name: Some("title".into()), query_columns: title(), ..base.clone() }),
         code::COLUMN_CONFLICT
     );
     assert_eq!(code(WriteOptions { item_columns: [title(), title()].concat(), ..base.clone() }), code::COLUMN_CONFLICT);
