@@ -209,7 +209,87 @@ export interface NativeClaims extends Disposable {
   neighbors(): NativeNeighbors
 }
 
+/** Arrow data in native memory: record batches of one schema. What makes another one leaves this one as it is. */
+export interface NativeArrow extends Disposable {
+  readonly numRows: number
+  readonly sizeBytes: number
+  /** IPC stream with the schema alone. */
+  schemaIpc(): Uint8Array
+  /** Uncompressed IPC stream; apache-arrow views it without a copy. */
+  toIpc(): Answer<Uint8Array>
+  /** The rows for which a SQL where expression holds. */
+  filter(where: string): Answer<NativeArrow>
+  select(columns: string[]): NativeArrow
+  slice(first: number, count: number): NativeArrow
+  take(rows: Uint32Array): Answer<NativeArrow>
+  /** Rows brought together by key: the table in key order and where each group starts (one number more than groups). */
+  group(columns: string[]): Answer<{ table: NativeArrow; starts: Uint32Array }>
+}
+
+/** A table at rest, its schema and partitions known. */
+export interface NativeScan extends Disposable {
+  schemaIpc(): Uint8Array
+  /** A partition is a run of row groups or record batches of one file. */
+  readonly partitions: { name: string; numRows: number; sizeBytes: number }[]
+  /** Tables of at most maxRecords rows; -1: one table a partition. */
+  open(partition: number, maxRecords: number): NativeTableStream
+  readonly bytesRead: number
+}
+
+export interface NativeTableStream extends Disposable {
+  next(job: NativeJob): Promise<NativeArrow | undefined | null>
+}
+
+/** Rows on their way to other partitions: in memory up to a budget, in files beyond it. */
+export interface NativeShuffle extends Disposable {
+  /** The partition of each row. */
+  add(table: NativeArrow, partitions: Uint32Array): Promise<void>
+  addByKey(table: NativeArrow, columns: string[]): Promise<void>
+  open(partition: number, maxRecords: number): NativeTableStream
+}
+
+export interface NativeDatasetWriter extends Disposable {
+  write(table: NativeArrow, job: NativeJob): Promise<void>
+  finish(job: NativeJob): Promise<NativeDatasetWritten>
+  /** Removes what was written so far. */
+  abort(): Promise<void>
+}
+
+export interface NativeDatasetWritten {
+  rows: number
+  files: number
+  sizeBytes: number
+  /** Of a Delta table. */
+  version?: number
+}
+
+export interface NativeScanOptions {
+  columns?: string[]
+  filter?: string
+  version?: number
+  timestampMs?: number
+  side?: string
+}
+
+export interface NativeDatasetWriterOptions {
+  path: string
+  format: 'parquet' | 'arrow' | 'delta'
+  mode: 'error' | 'overwrite' | 'append'
+  partitionBy: string[]
+  schemaIpc: Uint8Array
+}
+
 export interface Addon {
+  arrowFromIpc(bytes: Uint8Array): Answer<NativeArrow>
+  concatArrow(tables: NativeArrow[]): Answer<NativeArrow>
+  openScan(sources: NativeSource[], options: NativeScanOptions, job: NativeJob): Promise<NativeScan>
+  createShuffle(options: {
+    numPartitions: number
+    schemaIpc: Uint8Array
+    memoryBytes: number
+    dir: string
+  }): NativeShuffle
+  createDatasetWriter(options: NativeDatasetWriterOptions): NativeDatasetWriter
   Job: new () => NativeJob
   cpu(): { level: CpuLevel; threads: number; model: string }
   peakMemoryBytes(): number
@@ -306,6 +386,15 @@ export function fromNative(error: unknown): unknown {
 export function callNow<T>(call: (native: Addon) => T): T {
   try {
     return call(addon())
+  } catch (error) {
+    throw fromNative(error)
+  }
+}
+
+/** A call on something native that takes no job. */
+export async function callOn<T>(work: () => Answer<T>): Promise<T> {
+  try {
+    return await work()
   } catch (error) {
     throw fromNative(error)
   }

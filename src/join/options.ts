@@ -1,7 +1,7 @@
 import { availableParallelism, tmpdir } from 'node:os'
 import { invalidOption, NighError } from '../errors.ts'
 import type { Metric } from '../native.ts'
-import { DEFAULT_MEMORY, memoryBytes } from './budget.ts'
+import { DEFAULT_MEMORY, memoryBytes } from '../table/budget.ts'
 import { type SavedPlan, savedPlan } from './saved-plan.ts'
 
 /** What a kNN join can be asked. Each has a default; none is required. */

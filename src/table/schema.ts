@@ -71,6 +71,36 @@ export function retyped(table: Table, schema: Schema): Table {
   return new Table(schema, batches)
 }
 
+/** Some columns of a table, by number, under their schema. */
+export function columnsOf(table: Table, schema: Schema, indices: readonly number[]): Table {
+  const batches = table.batches.map((batch) =>
+    recordBatch(
+      schema,
+      indices.map((i, at) => withType(batch.data.children[i]!, schema.fields[at]!.type)),
+      batch.numRows,
+    ),
+  )
+  return new Table(schema, batches)
+}
+
+/** Some columns of a schema, in the order given. COLUMN_NOT_FOUND, or COLUMN_CONFLICT if one is named twice. */
+export function selected(schema: Schema, columns: readonly string[]): Schema {
+  const fields = columns.map((name, i) => {
+    const field = schema.fields.find((other) => other.name === name)
+    if (!field) throw columnNotFound(schema, name)
+    if (columns.indexOf(name) !== i) {
+      throw new NighError('COLUMN_CONFLICT', `column ${JSON.stringify(name)} is selected twice`)
+    }
+    return field
+  })
+  return new Schema(fields, schema.metadata)
+}
+
+export function columnNotFound(schema: Schema, name: string): NighError {
+  const names = schema.fields.map((field) => field.name).join(', ')
+  return new NighError('COLUMN_NOT_FOUND', `no column ${JSON.stringify(name)}: there are ${names || 'none'}`)
+}
+
 /** A record batch of columns of equal length. */
 export function recordBatch(schema: Schema, children: Data[], length: number): RecordBatch {
   return new RecordBatch(schema, makeData({ type: new Struct(schema.fields), length, nullCount: 0, children }))
@@ -85,6 +115,14 @@ function withType(data: Data, type: DataType): Data {
 /** The schema that tables of a function have: one table cannot tell whether the next has nulls. */
 export function allNullable(schema: Schema): Schema {
   const fields = schema.fields.map((field) => (field.nullable ? field : field.clone({ nullable: true })))
+  return new Schema(fields, schema.metadata)
+}
+
+/** The first schema, its columns nullable where those of the second are. */
+export function withNullable(schema: Schema, other: Schema): Schema {
+  const fields = schema.fields.map((field, i) =>
+    other.fields[i]!.nullable && !field.nullable ? field.clone({ nullable: true }) : field,
+  )
   return new Schema(fields, schema.metadata)
 }
 

@@ -11,6 +11,7 @@ import {
 } from 'apache-arrow'
 import { NighError } from '../errors.ts'
 import { float16 } from './rows/float16.ts'
+import { columnNotFound } from './schema.ts'
 
 /** Vectors of a table: row i is `values.subarray(i * dim, (i + 1) * dim)`. */
 export interface Vectors {
@@ -36,10 +37,7 @@ export interface VectorsOptions {
  */
 export function vectors(table: Table | RecordBatch, column: string, options: VectorsOptions = {}): Vectors {
   const index = table.schema.fields.findIndex((field) => field.name === column)
-  if (index < 0) {
-    const names = table.schema.fields.map((field) => field.name).join(', ')
-    throw new NighError('COLUMN_NOT_FOUND', `no column ${JSON.stringify(column)}: there are ${names || 'none'}`)
-  }
+  if (index < 0) throw columnNotFound(table.schema, column)
   const batches = 'batches' in table ? table.batches : [table]
   const chunks = batches.map((batch) => batch.data.children[index]!).filter((chunk) => chunk.length > 0)
   const type = table.schema.fields[index]!.type

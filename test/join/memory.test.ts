@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
-import { memoryBytes } from '../../src/join/budget.ts'
+import { memoryBytes } from '../../src/table/budget.ts'
 import { leastBudget, type MemoryTask, planMemory, requireRoom } from '../../src/join/memory.ts'
 
 test.each([
