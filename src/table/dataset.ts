@@ -160,8 +160,8 @@ export class ArrowDataset {
 
   /** Some of the columns, in this order. Next to the source, no others are read. */
   select(columns: readonly string[]): ArrowDataset {
-    if (this.#step instanceof ScanStep) return this.#with(this.#step.withColumns(columns))
-    return this.#with(transformStep(this.#step, selecting(columns)))
+    const narrowed = this.#step instanceof ScanStep ? this.#step.withColumns(columns) : undefined
+    return this.#with(narrowed ?? transformStep(this.#step, selecting(columns)))
   }
 
   /** A column more, or in place of the one of that name: a Vector with a value for each row of the table. */

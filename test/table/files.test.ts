@@ -136,6 +136,17 @@ test('filters in SQL: at the source, after a function, one after another', async
   )
 })
 
+test('what select left out is not there any more', async () => {
+  const all = await readTable(numbers)
+  await expect(all.select(['x']).select(['name']).count()).rejects.toMatchObject({ code: 'COLUMN_NOT_FOUND' })
+  await expect(all.select(['x', 'x']).count()).rejects.toMatchObject({ code: 'COLUMN_CONFLICT' })
+  await expect(all.select(['x']).filter("name = 'n1'").count()).rejects.toMatchObject({ code: 'COLUMN_NOT_FOUND' })
+  expect(await all.select(['price', 'x']).filter('price < 1').select(['x']).toRows()).toEqual(
+    [0, 1, 2, 3].map((x) => ({ x })),
+  )
+  expect(await all.filter("name = 'n1'").select(['x']).take(2).toRows()).toEqual([{ x: 1 }, { x: 6 }])
+})
+
 test('filters that are wrong say why', async () => {
   const all = await readTable(numbers)
   await expect(all.filter('y = 1').count()).rejects.toMatchObject({ code: 'COLUMN_NOT_FOUND' })

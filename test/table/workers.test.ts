@@ -140,6 +140,14 @@ test('tables with dictionaries, and the schema told before', async () => {
   expect((await dataset.schema()).names).toEqual(['x', 'thread'])
 })
 
+test('tables of a file', async () => {
+  const path = join(directory, 'numbers.parquet')
+  await numbers(100).write(path)
+  const dataset = await nigh.readTable(path, { maxRecordsPerTable: 9 })
+  const rows = await dataset.map(nigh.workerFunction(module, 'doubled'), { workers: 2 }).toRows()
+  expect(rows.map(({ x }) => x)).toEqual(Array.from({ length: 100 }, (_, i) => 2 * i))
+})
+
 test('the number of workers', () => {
   expect(() => numbers(1).map(nigh.workerFunction(module, 'doubled'), { workers: 0 })).toThrow('workers: must be')
 })

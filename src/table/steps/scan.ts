@@ -1,4 +1,12 @@
-import { call, callNow, type NativeScan, type NativeScanOptions, type NativeSource } from '../../native.ts'
+import {
+  addon,
+  call,
+  callNow,
+  callOn,
+  type NativeScan,
+  type NativeScanOptions,
+  type NativeSource,
+} from '../../native.ts'
 import { schemaFromIpc } from '../ipc.ts'
 import { callOptions, type Opened, type Placed, type Run, type Step } from './step.ts'
 import { streamed } from './streamed.ts'
@@ -8,6 +16,8 @@ export interface Scanning {
   sources: NativeSource[]
   options: NativeScanOptions
   maxRecords: number
+  /** Filters that came after the columns were chosen, and may use no others. */
+  lateFilter?: string
 }
 
 /**
@@ -22,15 +32,24 @@ export class ScanStep implements Step {
     this.#scanning = scanning
   }
 
-  withColumns(columns: readonly string[]): ScanStep {
-    return new ScanStep({ ...this.#scanning, options: { ...this.#scanning.options, columns: [...columns] } })
+  /** The scan of some of its columns; undefined if they cannot be asked of the files, but have to be looked for in its tables. */
+  withColumns(columns: readonly string[]): ScanStep | undefined {
+    const { options, lateFilter } = this.#scanning
+    const isSubset = columns.every(
+      (name, i) => columns.indexOf(name) === i && (options.columns?.includes(name) ?? true),
+    )
+    if (!isSubset || lateFilter !== undefined) return undefined
+    return new ScanStep({ ...this.#scanning, options: { ...options, columns: [...columns] } })
   }
 
   withFilter(where: string): ScanStep {
-    const { filter } = this.#scanning.options
-    // On lines of their own: a filter may end in a comment.
-    const both = filter === undefined ? where : `(${filter}\n) and (${where}\n)`
-    return new ScanStep({ ...this.#scanning, options: { ...this.#scanning.options, filter: both } })
+    const { options, lateFilter } = this.#scanning
+    const filter = both(options.filter, where)
+    return new ScanStep({
+      ...this.#scanning,
+      options: { ...options, filter },
+      ...(options.columns === undefined ? {} : { lateFilter: both(lateFilter, where) }),
+    })
   }
 
   get hasFilter(): boolean {
@@ -62,12 +81,25 @@ export class ScanStep implements Step {
   }
 
   async #opened(run: Run): Promise<NativeScan> {
-    const { sources, options } = this.#scanning
     // A failure is not kept: the file may be there the next time.
-    this.#scan ??= call((native, job) => native.openScan(sources, options, job), callOptions(run)).catch((error) => {
+    this.#scan ??= opened(this.#scanning, run).catch((error) => {
       this.#scan = undefined
       throw error
     })
     return this.#scan
   }
+}
+
+async function opened({ sources, options, lateFilter }: Scanning, run: Run): Promise<NativeScan> {
+  const scan = await call((native, job) => native.openScan(sources, options, job), callOptions(run))
+  if (lateFilter === undefined) return scan
+  const empty = await callOn(() => addon().arrowFromIpc(scan.schemaIpc()))
+  ;(await callOn(() => empty.filter(lateFilter))).dispose()
+  empty.dispose()
+  return scan
+}
+
+/** On lines of their own: a filter may end in a comment. */
+function both(first: string | undefined, second: string): string {
+  return first === undefined ? second : `(${first}\n) and (${second}\n)`
 }
