@@ -219,7 +219,7 @@ export class ArrowDataset {
 
   /** How many rows there are. Of files without a filter, by their metadata. */
   async count(options: RunOptions = {}): Promise<number> {
-    const run = this.#run(options)
+    const run = { ...this.#run(options), anySize: true }
     if (this.#step instanceof ScanStep && !this.#step.hasFilter) return this.#step.numRows(run)
     const opened = await this.#step.open(run)
     let rows = 0
@@ -258,7 +258,8 @@ export class ArrowDataset {
   /** All rows, in memory. docs/datasets.md has the JavaScript value of each type. */
   async toRows(options: RunOptions = {}): Promise<Row[]> {
     const rows: Row[] = []
-    for await (const table of this.tables(options)) for (const row of tableToRows(table)) rows.push(row)
+    const run = { ...this.#run(options), anySize: true }
+    for await (const table of tablesOf(this.#step, run)) for (const row of tableToRows(table)) rows.push(row)
     return rows
   }
 
@@ -267,7 +268,7 @@ export class ArrowDataset {
    * OUTPUT_EXISTS if there is something at the path and `mode` is `error`.
    */
   async write(path: string, options: WriteOptions = {}): Promise<Written> {
-    const run = this.#run(options)
+    const run = { ...this.#run(options), anySize: true }
     const opened = await this.#step.open(run)
     try {
       return await writeBatches(opened, run, path, options)

@@ -28,7 +28,10 @@ export interface ReadTableOptions extends DatasetOptions {
  */
 export async function readTable(source: TableInput, options: ReadTableOptions = {}): Promise<ArrowDataset> {
   const { columns, filter, version, timestamp, ...rest } = options
+  if (version !== undefined && timestamp !== undefined) throw invalidOption('version', 'give it or timestamp, not both')
   if (isTable(source) || isRecordBatch(source) || isVectors(source)) {
+    if (version !== undefined || timestamp !== undefined)
+      throw invalidOption('version', 'only Delta tables have versions')
     const given = fromTables([isVectors(source) ? vectorsTable(source) : source], rest)
     const filtered = filter === undefined ? given : given.filter(filter)
     const dataset = columns === undefined ? filtered : filtered.select(columns)
@@ -42,7 +45,6 @@ export async function readTable(source: TableInput, options: ReadTableOptions = 
     ...(version === undefined ? {} : { version: checkedVersion(version) }),
     ...(timestamp === undefined ? {} : { timestampMs: msOf(timestamp) }),
   }
-  if (version !== undefined && timestamp !== undefined) throw invalidOption('version', 'give it or timestamp, not both')
   const dataset = new ArrowDataset(
     new ScanStep({ sources, options: scanning, maxRecords: options.maxRecordsPerTable ?? -1 }),
     rest,

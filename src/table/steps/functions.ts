@@ -24,6 +24,7 @@ export function checked(made: unknown, given: Schema | undefined, learn: (schema
 export function mapping(fn: TableFunction, schema: Schema | undefined): Transform {
   return {
     name: 'map',
+    seesTables: true,
     schema: () => schema,
     async *apply(batch, learn) {
       yield checked(await fn(await batch.table()), schema, learn)
@@ -34,6 +35,7 @@ export function mapping(fn: TableFunction, schema: Schema | undefined): Transfor
 export function flatMapping(fn: TablesFunction, schema: Schema | undefined): Transform {
   return {
     name: 'flatMap',
+    seesTables: true,
     schema: () => schema,
     async *apply(batch, learn) {
       for await (const made of fn(await batch.table())) yield checked(made, schema, learn)
@@ -45,6 +47,7 @@ export function flatMapping(fn: TablesFunction, schema: Schema | undefined): Tra
 export function filteringBy(fn: FilterFunction): Transform {
   return {
     name: 'filter',
+    seesTables: true,
     schema: (input) => input,
     async *apply(batch, learn) {
       const table = await batch.table()
@@ -87,6 +90,7 @@ export function addingColumn(name: string, fn: ColumnFunction, type: DataType | 
   }
   return {
     name: `withColumn ${JSON.stringify(name)}`,
+    seesTables: true,
     schema: (input) => type && added(input, type),
     async *apply(batch, learn) {
       const table = await batch.table()

@@ -29,7 +29,7 @@ const ROWS_TOGETHER = 65_536
 export function groupStep(shuffled: Step, grouping: Grouping): Step {
   return {
     open: async (run): Promise<Opened> => {
-      const opened = await shuffled.open(run)
+      const opened = await shuffled.open({ ...run, anySize: true })
       let schema = grouping.schema
       const learn = (made: Schema) => {
         schema ??= made

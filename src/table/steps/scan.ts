@@ -8,7 +8,7 @@ import {
   type NativeSource,
 } from '../../native.ts'
 import { schemaFromIpc } from '../ipc.ts'
-import { callOptions, type Opened, type Placed, type Run, type Step } from './step.ts'
+import { callOptions, mostRecords, type Opened, type Placed, type Run, type Step } from './step.ts'
 import { streamed } from './streamed.ts'
 
 /** What a scan reads, and how much of it at once. */
@@ -65,7 +65,7 @@ export class ScanStep implements Step {
   async open(run: Run): Promise<Opened> {
     const scan = await this.#opened(run)
     const schema = schemaFromIpc(callNow(() => scan.schemaIpc()))
-    const { maxRecords } = this.#scanning
+    const maxRecords = mostRecords(this.#scanning.maxRecords, run)
     const before = scan.bytesRead
     return {
       partitions: scan.partitions.map((partition) => partition.name),

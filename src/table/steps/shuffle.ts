@@ -8,7 +8,7 @@ import type { Batch } from '../batch.ts'
 import { memoryBytes } from '../budget.ts'
 import { schemaToIpc } from '../ipc.ts'
 import { selected } from '../schema.ts'
-import { failedIn, type Opened, type Placed, type Run, reading, type Step } from './step.ts'
+import { failedIn, mostRecords, type Opened, type Placed, type Run, reading, type Step } from './step.ts'
 import { streamed } from './streamed.ts'
 
 /** Where rows go. `add` hands a batch to the shuffle. */
@@ -31,7 +31,7 @@ const DEFAULT_MEMORY = '25%'
 export function shuffleStep(input: Step, makeRouting: (numPartitions: number) => Routing, shuffling: Shuffling): Step {
   return {
     open: async (run): Promise<Opened> => {
-      const opened = await input.open(run)
+      const opened = await input.open({ ...run, anySize: true })
       const numPartitions = shuffling.numPartitions ?? Math.max(1, opened.partitions.length)
       const routing = makeRouting(numPartitions)
       const known = opened.schema()
@@ -50,7 +50,8 @@ export function shuffleStep(input: Step, makeRouting: (numPartitions: number) =>
           const shuffle = await filling
           if (!shuffle) return
           for (const partition of partitions) {
-            yield* streamed(() => shuffle.open(partition, shuffling.maxRecords), partition, opened.schema()!, run)
+            const maxRecords = mostRecords(shuffling.maxRecords, run)
+            yield* streamed(() => shuffle.open(partition, maxRecords), partition, opened.schema()!, run)
           }
         },
         bytesRead: () => opened.bytesRead(),

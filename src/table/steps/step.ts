@@ -8,6 +8,16 @@ import type { Batch } from '../batch.ts'
 /** What one reading of a dataset goes by. */
 export interface Run {
   signal: AbortSignal | undefined
+  /** Nobody sees how large tables are: without a limit of the user's they are then kept small, for the sake of memory. */
+  anySize?: boolean
+}
+
+/** Rows of a table where any number will do: enough that a native call weighs nothing. */
+const ROWS_OF_ANY_SIZE = 65_536
+
+/** The limit of a native stream; -1: none. */
+export function mostRecords(maxRecords: number, run: Run): number {
+  return maxRecords < 0 && run.anySize ? ROWS_OF_ANY_SIZE : maxRecords
 }
 
 export interface Step {

@@ -8,6 +8,8 @@ import { failedIn, type Opened, type Placed, type Run, reading, type Step } from
 export interface Transform {
   /** The step's name in errors. */
   name: string
+  /** A function of the user's is given the tables: they are of the size asked for. */
+  seesTables: boolean
   /** What it makes of a schema; undefined if only the tables can tell. Throws what the user has to change. */
   schema(input: Schema): Schema | undefined
   /**
@@ -20,7 +22,7 @@ export interface Transform {
 export function transformStep(input: Step, transform: Transform): Step {
   return {
     open: async (run) => {
-      const opened = await input.open(run)
+      const opened = await input.open(transform.seesTables ? { ...run, anySize: false } : run)
       const known = opened.schema()
       let schema: Schema | undefined = known && transform.schema(known)
       const learn = (made: Schema) => {
@@ -79,6 +81,7 @@ async function step(
 export function selecting(columns: readonly string[]): Transform {
   return {
     name: 'select',
+    seesTables: false,
     schema: (input) => selected(input, columns),
     async *apply(batch, learn) {
       if (batch.isNative) {
@@ -99,6 +102,7 @@ export function selecting(columns: readonly string[]): Transform {
 export function filtering(where: string): Transform {
   return {
     name: 'filter',
+    seesTables: false,
     schema: (input) => input,
     async *apply(batch, learn) {
       const native = await batch.native()

@@ -14,7 +14,7 @@ const IN_FLIGHT = 2
 export function workerMapStep(input: Step, fn: WorkerFunction, numWorkers: number, given: Schema | undefined): Step {
   return {
     open: async (run): Promise<Opened> => {
-      const opened = await input.open(run)
+      const opened = await input.open({ ...run, anySize: false })
       let schema = given
       const learn = (made: Schema) => {
         schema ??= made
