@@ -209,58 +209,51 @@ export interface NativeClaims extends Disposable {
   neighbors(): NativeNeighbors
 }
 
-/** Arrow data in native memory: record batches of one schema. What makes another one leaves this one as it is. */
+/** Arrow data in native memory: record batches of one schema. */
 export interface NativeArrow extends Disposable {
   readonly numRows: number
   readonly sizeBytes: number
-  /** IPC stream with the schema alone. */
+  /** An IPC stream with the schema alone. */
   schemaIpc(): Uint8Array
-  /** Uncompressed IPC stream; apache-arrow views it without a copy. */
+  /** An uncompressed IPC stream: apache-arrow views it without a copy. */
   toIpc(): Answer<Uint8Array>
-  /** The rows for which a SQL where expression holds. */
+  /** The rows for which an SQL condition is true. */
   filter(where: string): Answer<NativeArrow>
   select(columns: string[]): NativeArrow
+  /** Consecutive rows, without a copy. */
   slice(first: number, count: number): NativeArrow
   take(rows: Uint32Array): Answer<NativeArrow>
-  /** Rows brought together by key: the table in key order and where each group starts (one number more than groups). */
-  group(columns: string[]): Answer<{ table: NativeArrow; starts: Uint32Array }>
+  sort(keys: { column: string; descending?: boolean; nullsFirst?: boolean }[]): Answer<NativeArrow>
+  /** Rows brought together by key: the table in order of the key, and where each group starts (numGroups + 1 numbers). Each
+   * of the two can be taken once. */
+  group(columns: string[]): Answer<{ readonly table: NativeArrow; readonly starts: Uint32Array }>
+  /** Types as SQL or as Arrow writes them. */
+  cast(columns: { name: string; type: string }[]): Answer<NativeArrow>
 }
 
-/** A table at rest, its schema and partitions known. */
-export interface NativeScan extends Disposable {
-  schemaIpc(): Uint8Array
-  /** A partition is a run of row groups or record batches of one file. */
-  readonly partitions: { name: string; numRows: number; sizeBytes: number }[]
-  /** Tables of at most maxRecords rows; -1: one table a partition. */
-  open(partition: number, maxRecords: number): NativeTableStream
-  readonly bytesRead: number
-}
-
+/** Tables one after another. */
 export interface NativeTableStream extends Disposable {
+  /** Undefined (or null) after the last. */
   next(job: NativeJob): Promise<NativeArrow | undefined | null>
 }
 
-/** Rows on their way to other partitions: in memory up to a budget, in files beyond it. */
-export interface NativeShuffle extends Disposable {
-  /** The partition of each row. */
-  add(table: NativeArrow, partitions: Uint32Array): Promise<void>
-  addByKey(table: NativeArrow, columns: string[]): Promise<void>
-  open(partition: number, maxRecords: number): NativeTableStream
-}
-
-export interface NativeDatasetWriter extends Disposable {
-  write(table: NativeArrow, job: NativeJob): Promise<void>
-  finish(job: NativeJob): Promise<NativeDatasetWritten>
-  /** Removes what was written so far. */
-  abort(): Promise<void>
-}
-
-export interface NativeDatasetWritten {
-  rows: number
-  files: number
+/** A run of row groups, or record batches, of one file. */
+export interface ScanPartition {
+  name: string
+  /** Before the filter. */
+  numRows: number
+  /** Bytes to be read. */
   sizeBytes: number
-  /** Of a Delta table. */
-  version?: number
+}
+
+/** A lazy table at rest. */
+export interface NativeScan extends Disposable {
+  schemaIpc(): Uint8Array
+  readonly partitions: ScanPartition[]
+  /** Tables of at most maxRecords rows (-1: one a partition). A partition without rows has none. */
+  open(partition: number, maxRecords: number): NativeTableStream
+  /** Bytes of files read so far. */
+  readonly bytesRead: number
 }
 
 export interface NativeScanOptions {
@@ -269,6 +262,29 @@ export interface NativeScanOptions {
   version?: number
   timestampMs?: number
   side?: string
+}
+
+/** Rows on their way to other partitions: in memory up to a budget, beyond it in a temporary file. */
+export interface NativeShuffle extends Disposable {
+  readonly spilledBytes: number
+  add(table: NativeArrow, partitions: Uint32Array): Promise<void>
+  /** Rows with equal keys come to one partition. */
+  addByKey(table: NativeArrow, columns: string[]): Promise<void>
+  open(partition: number, maxRecords: number): NativeTableStream
+}
+
+export interface NativeShuffleOptions {
+  numPartitions: number
+  schemaIpc: Uint8Array
+  memoryBytes: number
+  dir: string
+}
+
+/** A dataset in the making: nobody sees it before `finish`. */
+export interface NativeDatasetWriter extends Disposable {
+  write(table: NativeArrow, job: NativeJob): Promise<void>
+  finish(job: NativeJob): Promise<{ rows: number; files: number; sizeBytes: number; version?: number }>
+  abort(): Promise<void>
 }
 
 export interface NativeDatasetWriterOptions {
@@ -280,16 +296,6 @@ export interface NativeDatasetWriterOptions {
 }
 
 export interface Addon {
-  arrowFromIpc(bytes: Uint8Array): Answer<NativeArrow>
-  concatArrow(tables: NativeArrow[]): Answer<NativeArrow>
-  openScan(sources: NativeSource[], options: NativeScanOptions, job: NativeJob): Promise<NativeScan>
-  createShuffle(options: {
-    numPartitions: number
-    schemaIpc: Uint8Array
-    memoryBytes: number
-    dir: string
-  }): NativeShuffle
-  createDatasetWriter(options: NativeDatasetWriterOptions): NativeDatasetWriter
   Job: new () => NativeJob
   cpu(): { level: CpuLevel; threads: number; model: string }
   peakMemoryBytes(): number
@@ -340,6 +346,16 @@ export interface Addon {
     queries: NativeTable | undefined,
     job: NativeJob,
   ): Promise<NativeFoundResult>
+  arrowFromIpc(bytes: Uint8Array): Answer<NativeArrow>
+  concatArrow(tables: NativeArrow[]): Answer<NativeArrow>
+  /** Several sources are one table. */
+  openScan(
+    sources: { path?: string; ipc?: Uint8Array }[],
+    options: NativeScanOptions,
+    job: NativeJob,
+  ): Promise<NativeScan>
+  createShuffle(options: NativeShuffleOptions): NativeShuffle
+  createDatasetWriter(options: NativeDatasetWriterOptions): NativeDatasetWriter
 }
 
 export interface Progress {

@@ -3,12 +3,16 @@
 // Called from JavaScript alone, which the empty test build does not know.
 #![cfg_attr(test, allow(dead_code))]
 
+mod arrow;
+mod dataset_writer;
 mod failure;
 mod graph;
 mod job;
 mod judge;
 mod kept;
+mod scan;
 mod search;
+mod shuffle;
 mod system;
 mod table;
 mod work;

@@ -7,6 +7,7 @@ mod bytes_source;
 mod columns;
 mod control;
 pub mod error;
+mod fragment;
 mod guard;
 mod ids;
 mod in_memory;
@@ -24,8 +25,9 @@ mod table;
 mod vector;
 mod write;
 
-pub use control::Control;
+pub use control::{Control, check};
 pub use error::{Result, TableError, code};
+pub use fragment::{ColumnStatistics, Fragment, FragmentStatistics};
 pub use inspect::{
     ColumnInspection, FileInspection, Finding, IdInspection, InspectOptions, Inspection, Place, VectorInspection,
     inspect,
@@ -40,4 +42,15 @@ pub use write::neighbors::{
 };
 pub use write::output::{Compression, WriteFormat};
 pub use write::rejects::write_rejects;
-pub use write::temp::clean_leftovers;
+pub use write::temp::{clean_leftovers, temp_name};
+
+/// Single files and their bytes, for crates that read tables in other ways.
+pub mod files {
+    pub use crate::bytes_source::{ByteSource, ReadBytes};
+    pub use crate::guard::guard;
+    pub use crate::ipc_in::IpcFile;
+    pub use crate::parquet_in::ParquetFile;
+    pub use crate::scan::AnyFile;
+    pub use crate::source::{Format, Input, detect, expand};
+    pub use crate::write::output::Output;
+}
