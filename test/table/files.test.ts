@@ -255,6 +255,27 @@ test('a shuffle that does not fit into memory goes through files, which are gone
   expect(readdirSync(tmp)).toEqual([])
 })
 
+test('a partition can be read again, shuffled or not', async () => {
+  for (const dataset of [await readTable(numbers), fromRows(rows(0, 9), schema).repartition(2)]) {
+    await using partitions = await dataset.partitions()
+    const twice = [await sizes(partitions.at(0)!), await sizes(partitions.at(0)!)]
+    expect(twice[1]).toEqual(twice[0])
+  }
+})
+
+test('union of files and memory, one with nulls and one that may have none', async () => {
+  const strict = new Schema(schema.fields.map(({ name, type }) => new Field(name, type, false)))
+  const whole = rows(0, 9).map((row) => ({ ...row, name: row.name ?? '' }))
+  const path = await written(fromRows(whole, strict))
+  const union = (await readTable(path)).union(fromRows(rows(9, 20), schema), await readTable(numbers))
+  expect((await union.schema()).fields.map(({ nullable }) => nullable)).toEqual([false, true, true])
+  const expected = [...whole, ...rows(9, 20), ...rows(0, 1000)]
+  expect(await union.toRows()).toEqual(expected)
+  expect((await union.toTable()).numRows).toBe(expected.length)
+  expect(await (await readTable(await written(union))).toRows()).toEqual(expected)
+  expect(byX(await union.repartition(2).toRows())).toEqual(byX(expected))
+})
+
 test('partitionBy a column brings its values together', async () => {
   const parted = (await readTable(numbers)).partitionBy('name', { numPartitions: 3 })
   await using partitions = await parted.partitions()
