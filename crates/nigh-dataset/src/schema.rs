@@ -84,6 +84,28 @@ pub(crate) fn unite_fields(a: &Field, b: &Field) -> Option<Field> {
     Some(a.clone().with_data_type(data_type).with_nullable(a.is_nullable() || b.is_nullable()))
 }
 
+/// What stands inside lists and maps is told apart by its type alone: its name differs between writers.
 fn unite_types(a: &DataType, b: &DataType) -> Option<DataType> {
-    (a == b).then(|| a.clone())
+    use DataType::{FixedSizeList, LargeList, List, Map, Struct};
+    if a == b {
+        return Some(a.clone());
+    }
+    let inner = |x: &Field, y: &Field| unite_fields(x, y).map(Arc::new);
+    Some(match (a, b) {
+        (List(x), List(y)) => List(inner(x, y)?),
+        (LargeList(x), LargeList(y)) => LargeList(inner(x, y)?),
+        (FixedSizeList(x, n), FixedSizeList(y, m)) if n == m => FixedSizeList(inner(x, y)?, *n),
+        (Struct(x), Struct(y)) if x.len() == y.len() => {
+            let same = |(x, y): (&Arc<Field>, &Arc<Field>)| (x.name() == y.name()).then(|| inner(x, y)).flatten();
+            Struct(x.iter().zip(y).map(same).collect::<Option<Vec<_>>>()?.into())
+        }
+        (Map(x, sorted), Map(y, _)) => match (x.data_type(), y.data_type()) {
+            (Struct(xs), Struct(ys)) if xs.len() == 2 && ys.len() == 2 => {
+                let entries = vec![inner(&xs[0], &ys[0])?, inner(&xs[1], &ys[1])?];
+                Map(Arc::new(x.as_ref().clone().with_data_type(Struct(entries.into()))), *sorted)
+            }
+            _ => return None,
+        },
+        _ => return None,
+    })
 }

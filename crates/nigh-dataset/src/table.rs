@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use arrow_array::{Array, RecordBatch, RecordBatchOptions, UInt32Array};
+use arrow_array::{Array, ArrayRef, RecordBatch, RecordBatchOptions, UInt32Array};
 use arrow_ipc::writer::StreamWriter;
 use arrow_ord::sort::{SortColumn, SortOptions, lexsort_to_indices};
 use arrow_schema::{ArrowError, Schema, SchemaRef};
@@ -180,14 +180,23 @@ fn too_many() -> TableError {
     TableError::new(code::TOO_LARGE, "a table of more than 4294967295 rows cannot be sorted or grouped; split it first")
 }
 
-/// The same columns under another schema, which differs in nullability or metadata alone.
+/// The same columns under another schema, which differs in nullability, metadata and inner names alone.
 pub(crate) fn with_schema(batch: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch> {
-    batch_of(schema, batch.columns().to_vec(), batch.num_rows())
+    let columns = batch.columns().iter().zip(schema.fields()).map(|(array, field)| {
+        if array.data_type() == field.data_type() {
+            return Ok(array.clone());
+        }
+        arrow_cast::cast(array, field.data_type()).map_err(|e| kernel("making a table", e))
+    });
+    batch_of(schema, columns.collect::<Result<_>>()?, batch.num_rows())
 }
 
-pub(crate) fn batch_of(schema: &SchemaRef, columns: Vec<arrow_array::ArrayRef>, rows: usize) -> Result<RecordBatch> {
+/// Fails where a column that may not be null is.
+pub(crate) fn batch_of(schema: &SchemaRef, columns: Vec<ArrayRef>, rows: usize) -> Result<RecordBatch> {
     let options = RecordBatchOptions::new().with_row_count(Some(rows));
-    RecordBatch::try_new_with_options(schema.clone(), columns, &options).map_err(|e| kernel("making a table", e))
+    RecordBatch::try_new_with_options(schema.clone(), columns, &options).map_err(|e| {
+        TableError::new(code::SCHEMA_MISMATCH, format!("columns do not fit their schema: {e}")).with_source(e)
+    })
 }
 
 /// A schema as an Arrow IPC stream without rows.
