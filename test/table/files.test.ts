@@ -24,7 +24,7 @@ import {
   tableToRows,
   vectors,
 } from '../../src/index.ts'
-import { addon } from '../../src/native.ts'
+import { addon, call } from '../../src/native.ts'
 import { temporaryDirectory } from '../support/run.ts'
 import { allTypes, allTypesRows } from './all-types.ts'
 
@@ -215,6 +215,21 @@ test('a loop that is left reads no further partition', async () => {
   const one = partitions.bytesRead
   for (const partition of partitions) for await (const _ of partition);
   expect(one).toBeLessThan(partitions.bytesRead / 4)
+})
+
+test('a loop that is left frees its stream, and the table it was at', async () => {
+  const native = await call((native, job) => native.openScan([{ path: numbers }], {}, job), {})
+  const stream = native.open(0, 1)
+  const table = await call((_, job) => stream.next(job), {})
+  const freed = [stream, table!].map((one) => vi.spyOn(Object.getPrototypeOf(one), 'dispose'))
+  const read = vi.spyOn(Object.getPrototypeOf(stream), 'next')
+  for await (const { numRows } of await readTable(numbers, { maxRecordsPerTable: 10 })) {
+    expect(numRows).toBe(10)
+    break
+  }
+  expect(read).toHaveBeenCalledTimes(1)
+  for (const dispose of freed) expect(dispose).toHaveBeenCalledTimes(1)
+  vi.restoreAllMocks()
 })
 
 test('the vectors of a file are one array, without a copy', async () => {
