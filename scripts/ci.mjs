@@ -109,6 +109,8 @@ if (native.status === 0 && types.status === 0) {
   )
   await steps.run('package: nothing unused (knip)', tool('knip/bin/knip.js', []))
   await steps.run('example: library', node('.build/examples/library/main.js'))
+  await steps.run('example: dataset', node('.build/examples/dataset/main.js'))
+  await steps.run('example: classifier', node('.build/examples/classifier/main.js'))
   await steps.run(
     'example: near-duplicate code, a small run',
     node('.build/examples/near-duplicate-code/main.js', '--rows', '20000', '--dir', '.build/demo'),

@@ -25,4 +25,29 @@ export type { Estimator, FittedStage, PipelineStage } from './model/stages.ts'
 export type { VectorForm } from './model/vector-column.ts'
 export { VectorConverter, type VectorConverterOptions } from './model/vector-converter.ts'
 export type { CpuLevel, DistanceFunction, Metric, Precision } from './native.ts'
+export {
+  ArrowDataset,
+  type DatasetOptions,
+  type GroupedDataset,
+  type MapOptions,
+  type PartitionOptions,
+  type RunOptions,
+  type WorkerMapOptions,
+} from './table/dataset.ts'
+export { fromIterable, fromRows, fromTables, type ReadTableOptions, readTable } from './table/datasets.ts'
+export type { TablePartition, TablePartitions } from './table/partitions.ts'
+export { type Row, tableFromRows, tableToRows } from './table/rows/convert.ts'
 export type { ArrowInput, Ids, TableInput, TablesInput, VectorsInput } from './table/source.ts'
+export type {
+  ColumnFunction,
+  FilterFunction,
+  RowMask,
+  TableFunction,
+  TablesFunction,
+} from './table/steps/functions.ts'
+export type { GroupFunction } from './table/steps/group.ts'
+export type { TableIterable } from './table/steps/memory.ts'
+export type { PartitionFunction } from './table/steps/shuffle.ts'
+export { type Vectors, type VectorsOptions, vectors } from './table/vectors.ts'
+export { type WorkerFunction, workerFunction } from './table/workers/worker-function.ts'
+export type { TableFormat, WriteOptions, Written } from './table/write.ts'

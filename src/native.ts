@@ -291,6 +291,92 @@ export interface NativeClaims extends Disposable {
   neighbors(): NativeNeighbors
 }
 
+/** Arrow data in native memory: record batches of one schema. */
+export interface NativeArrow extends Disposable {
+  readonly numRows: number
+  readonly sizeBytes: number
+  /** An IPC stream with the schema alone. */
+  schemaIpc(): Uint8Array
+  /** An uncompressed IPC stream: apache-arrow views it without a copy. */
+  toIpc(): Answer<Uint8Array>
+  /** The rows for which an SQL condition is true. */
+  filter(where: string): Answer<NativeArrow>
+  select(columns: string[]): NativeArrow
+  /** Consecutive rows, without a copy. */
+  slice(first: number, count: number): NativeArrow
+  take(rows: Uint32Array): Answer<NativeArrow>
+  sort(keys: { column: string; descending?: boolean; nullsFirst?: boolean }[]): Answer<NativeArrow>
+  /** Rows brought together by key: the table in order of the key, and where each group starts (numGroups + 1 numbers). Each
+   * of the two can be taken once. */
+  group(columns: string[]): Answer<{ readonly table: NativeArrow; readonly starts: Uint32Array }>
+  /** Types as SQL or as Arrow writes them. */
+  cast(columns: { name: string; type: string }[]): Answer<NativeArrow>
+}
+
+/** Tables one after another. */
+export interface NativeTableStream extends Disposable {
+  /** Undefined (or null) after the last. */
+  next(job: NativeJob): Promise<NativeArrow | undefined | null>
+}
+
+/** A run of row groups, or record batches, of one file. */
+export interface ScanPartition {
+  name: string
+  /** Before the filter. */
+  numRows: number
+  /** Bytes to be read. */
+  sizeBytes: number
+}
+
+/** A lazy table at rest. */
+export interface NativeScan extends Disposable {
+  schemaIpc(): Uint8Array
+  readonly partitions: ScanPartition[]
+  /** Tables of at most maxRecords rows (-1: one a partition). A partition without rows has none. */
+  open(partition: number, maxRecords: number): NativeTableStream
+  /** Bytes of files read so far. */
+  readonly bytesRead: number
+}
+
+export interface NativeScanOptions {
+  columns?: string[]
+  filter?: string
+  version?: number
+  timestampMs?: number
+  side?: string
+}
+
+/** Rows on their way to other partitions: in memory up to a budget, beyond it in a temporary file. */
+export interface NativeShuffle extends Disposable {
+  readonly spilledBytes: number
+  add(table: NativeArrow, partitions: Uint32Array): Promise<void>
+  /** Rows with equal keys come to one partition. */
+  addByKey(table: NativeArrow, columns: string[]): Promise<void>
+  open(partition: number, maxRecords: number): NativeTableStream
+}
+
+export interface NativeShuffleOptions {
+  numPartitions: number
+  schemaIpc: Uint8Array
+  memoryBytes: number
+  dir: string
+}
+
+/** A dataset in the making: nobody sees it before `finish`. */
+export interface NativeDatasetWriter extends Disposable {
+  write(table: NativeArrow, job: NativeJob): Promise<void>
+  finish(job: NativeJob): Promise<{ rows: number; files: number; sizeBytes: number; version?: number }>
+  abort(): Promise<void>
+}
+
+export interface NativeDatasetWriterOptions {
+  path: string
+  format: 'parquet' | 'arrow' | 'delta'
+  mode: 'error' | 'overwrite' | 'append'
+  partitionBy: string[]
+  schemaIpc: Uint8Array
+}
+
 export interface Addon {
   Job: new () => NativeJob
   cpu(): { level: CpuLevel; threads: number; model: string }
@@ -360,6 +446,16 @@ export interface Addon {
     queries: NativeTable | undefined,
     job: NativeJob,
   ): Promise<NativeFoundResult>
+  arrowFromIpc(bytes: Uint8Array): Answer<NativeArrow>
+  concatArrow(tables: NativeArrow[]): Answer<NativeArrow>
+  /** Several sources are one table. */
+  openScan(
+    sources: { path?: string; ipc?: Uint8Array }[],
+    options: NativeScanOptions,
+    job: NativeJob,
+  ): Promise<NativeScan>
+  createShuffle(options: NativeShuffleOptions): NativeShuffle
+  createDatasetWriter(options: NativeDatasetWriterOptions): NativeDatasetWriter
 }
 
 export interface Progress {
@@ -406,6 +502,15 @@ export function fromNative(error: unknown): unknown {
 export function callNow<T>(call: (native: Addon) => T): T {
   try {
     return call(addon())
+  } catch (error) {
+    throw fromNative(error)
+  }
+}
+
+/** A call on something native that takes no job. */
+export async function callOn<T>(work: () => Answer<T>): Promise<T> {
+  try {
+    return await work()
   } catch (error) {
     throw fromNative(error)
   }

@@ -1,7 +1,7 @@
 import { availableParallelism, tmpdir } from 'node:os'
 import { invalidOption, NighError } from '../errors.ts'
 import type { DistanceFunction, Metric } from '../native.ts'
-import { DEFAULT_MEMORY, memoryBytes } from './budget.ts'
+import { DEFAULT_MEMORY, memoryBytes } from '../table/budget.ts'
 import { isIndexed, type MetricAlias, metricOf } from './metric.ts'
 import { type SavedPlan, savedPlan } from './saved-plan.ts'
 

@@ -7,7 +7,7 @@ import { RowSampler } from '../join/sample.ts'
 import { estimateRecall, type RecallEstimate } from '../join/statistics.ts'
 import { type CallOptions, call, callNow, type Metric, type NativeTable } from '../native.ts'
 import { search } from '../search/search.ts'
-import { readTable } from '../table/read.ts'
+import { readVectors } from '../table/read.ts'
 import { nativeSources, type TableInput } from '../table/source.ts'
 import { requireSameVectors } from './join-tables.ts'
 
@@ -69,7 +69,7 @@ export async function evaluate(
     return value
   }
   const read = async (input: TableInput, side: 'item' | 'query') =>
-    held(await readTable(input, { ...params[side], bits: isOfBits(metric), columns: [], threads, side }, { signal }))
+    held(await readVectors(input, { ...params[side], bits: isOfBits(metric), columns: [], threads, side }, { signal }))
   try {
     const itemTable = await read(items, 'item')
     const queryTable: NativeTable | undefined = queries === undefined ? undefined : await read(queries, 'query')

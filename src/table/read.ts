@@ -51,7 +51,7 @@ export function readOpenTable(
 }
 
 /** Reads a table into native memory. The caller disposes of it. */
-export async function readTable(
+export async function readVectors(
   input: TableInput,
   options: ReadOptions,
   callOptions: CallOptions,

@@ -1,6 +1,17 @@
 // What a caller may hand in as a table, and how it reaches native code: paths as paths, everything else as Arrow IPC bytes
 // or plain vectors.
-import { type RecordBatch, Table, tableFromArrays, tableToIPC, Vector, vectorFromArray } from 'apache-arrow'
+import {
+  Field,
+  FixedSizeList,
+  Float32,
+  makeData,
+  type RecordBatch,
+  Table,
+  tableFromArrays,
+  tableToIPC,
+  Vector,
+  vectorFromArray,
+} from 'apache-arrow'
 import { NighError } from '../errors.ts'
 import { type NativeSource, throwIfAborted } from '../native.ts'
 
@@ -69,17 +80,34 @@ export function nameStdin(input: TableInput, message: string): string {
   return input === '-' ? message.replaceAll('Arrow IPC buffer 0', 'stdin') : message
 }
 
-function vectorsSource({ ids, vectors, dim }: VectorsInput): NativeSource {
+function checkVectors({ ids, vectors, dim }: VectorsInput): number {
   if (!(vectors instanceof Float32Array)) throw new NighError('INVALID_OPTION', 'vectors: must be a Float32Array')
   if (!Number.isInteger(dim) || dim < 1)
     throw new NighError('INVALID_OPTION', `dim: must be a whole number of 1 or more, not ${dim}`)
   if (vectors.length % dim !== 0) {
     throw new NighError('INVALID_OPTION', `vectors: ${vectors.length} numbers are no whole rows of ${dim}`)
   }
-  if (ids === undefined) return { vectors, dim }
   const rows = vectors.length / dim
-  if (ids.length !== rows) throw new NighError('INVALID_OPTION', `ids: ${ids.length} ids for ${rows} vectors`)
-  return { vectors, dim, idsIpc: tableToIPC(idsTable(ids), 'stream') }
+  if (ids !== undefined && ids.length !== rows) {
+    throw new NighError('INVALID_OPTION', `ids: ${ids.length} ids for ${rows} vectors`)
+  }
+  return rows
+}
+
+function vectorsSource(input: VectorsInput): NativeSource {
+  checkVectors(input)
+  const { ids, vectors, dim } = input
+  return ids === undefined ? { vectors, dim } : { vectors, dim, idsIpc: tableToIPC(idsTable(ids), 'stream') }
+}
+
+/** Plain vectors as a table of two columns, `id` and `vector`; the vectors are not copied. Without ids, they are row numbers. */
+export function vectorsTable(input: VectorsInput): Table {
+  const length = checkVectors(input)
+  const { vectors, dim } = input
+  const type = new FixedSizeList(dim, new Field('item', new Float32(), false))
+  const child = makeData({ type: new Float32(), data: vectors })
+  const ids = idsTable(input.ids ?? Array.from({ length }, (_, i) => i)).getChild('id')!
+  return new Table({ id: ids, vector: new Vector([makeData({ type, child, length, nullCount: 0 })]) })
 }
 
 /** A table of one column of ids. */
@@ -119,9 +147,13 @@ function isTable(value: unknown): value is Table {
   return typeof value === 'object' && value !== null && 'schema' in value && 'batches' in value
 }
 
+/** A record batch, but not a table. */
+export function isRecordBatch(value: unknown): value is RecordBatch {
+  return typeof value === 'object' && value !== null && 'schema' in value && 'numRows' in value && !('batches' in value)
+}
+
 function isArrow(value: unknown): value is ArrowInput {
-  if (value instanceof Uint8Array || isTable(value)) return true
-  return typeof value === 'object' && value !== null && 'schema' in value && 'numRows' in value
+  return value instanceof Uint8Array || isTable(value) || isRecordBatch(value)
 }
 
 /** Plain vectors, without columns. */

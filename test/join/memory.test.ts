@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
-import { memoryBytes } from '../../src/join/budget.ts'
 import { leastBudget, type MemoryTask, planMemory, requireRoom } from '../../src/join/memory.ts'
+import { memoryBytes } from '../../src/table/budget.ts'
 
 test.each([
   ['512MB', 512e6],

@@ -3,8 +3,10 @@
 // Called from JavaScript alone, which the empty test build does not know.
 #![cfg_attr(test, allow(dead_code))]
 
+mod arrow;
 mod asked;
 mod batches;
+mod dataset_writer;
 mod failure;
 mod graph;
 mod handle;
@@ -14,7 +16,9 @@ mod judge;
 mod kept;
 mod partitions;
 mod rows;
+mod scan;
 mod search;
+mod shuffle;
 mod system;
 mod table;
 mod work;

@@ -9,10 +9,18 @@ use bytes::Bytes;
 use parquet::errors::ParquetError;
 use parquet::file::reader::{ChunkReader, Length};
 
+/// Bytes at rest somewhere else than in a local file or in memory. Called from several threads at once.
+pub trait ReadBytes: Send + Sync {
+    fn size(&self) -> u64;
+    /// Exactly `length` bytes from `start`, which lie within `size`.
+    fn read(&self, start: u64, length: usize) -> io::Result<Bytes>;
+}
+
 #[derive(Clone)]
-pub(crate) enum ByteSource {
+pub enum ByteSource {
     File { file: Arc<File>, len: u64 },
     Memory(Bytes),
+    Other(Arc<dyn ReadBytes>),
 }
 
 #[cfg(unix)]
@@ -26,7 +34,7 @@ fn read_at(file: &File, buf: &mut [u8], offset: u64) -> io::Result<usize> {
 }
 
 /// `Read` from a position on, without the shared cursor that `File::try_clone` would have.
-pub(crate) struct Cursor {
+pub struct Cursor {
     source: ByteSource,
     offset: u64,
 }
@@ -46,6 +54,11 @@ impl Read for Cursor {
                 buf[..n].copy_from_slice(&rest[..n]);
                 n
             }
+            ByteSource::Other(other) => {
+                let n = other.size().saturating_sub(self.offset).min(buf.len() as u64) as usize;
+                buf[..n].copy_from_slice(&other.read(self.offset, n)?);
+                n
+            }
         };
         self.offset += n as u64;
         Ok(n)
@@ -63,6 +76,7 @@ impl ByteSource {
         match self {
             ByteSource::File { len, .. } => *len,
             ByteSource::Memory(bytes) => bytes.len() as u64,
+            ByteSource::Other(other) => other.size(),
         }
     }
 
@@ -76,6 +90,7 @@ impl ByteSource {
         let Some(end) = end else { return Err(short()) };
         match self {
             ByteSource::Memory(bytes) => Ok(bytes.slice(start as usize..end as usize)),
+            ByteSource::Other(other) => other.read(start, length),
             ByteSource::File { .. } => {
                 let mut buffer = Vec::new();
                 buffer.try_reserve_exact(length).map_err(io::Error::other)?;

@@ -16,7 +16,7 @@ pub trait Control: Sync {
 /// Never cancelled, tells nobody.
 impl Control for () {}
 
-pub(crate) fn check(control: &dyn Control) -> Result<(), TableError> {
+pub fn check(control: &dyn Control) -> Result<(), TableError> {
     if control.cancelled() {
         return Err(TableError::new(code::CANCELLED, "cancelled while working on a table"));
     }

@@ -28,6 +28,8 @@ pub mod code {
     pub const OUTPUT_FORMAT: &str = "OUTPUT_FORMAT";
     pub const DISK_FULL: &str = "DISK_FULL";
     pub const CANCELLED: &str = "CANCELLED";
+    pub const FILTER_INVALID: &str = "FILTER_INVALID";
+    pub const INVALID_ARGUMENT: &str = "INVALID_ARGUMENT";
     pub const TOO_LARGE: &str = "TOO_LARGE";
     /// A caller broke this crate's contract, or this crate has a bug.
     pub const INTERNAL: &str = "INTERNAL";
@@ -54,7 +56,7 @@ impl TableError {
     }
 
     /// An input that opened but whose content cannot be decoded.
-    pub(crate) fn corrupt(file: &str, source: impl StdError + Send + Sync + 'static) -> TableError {
+    pub fn corrupt(file: &str, source: impl StdError + Send + Sync + 'static) -> TableError {
         match io_cause(&source).map(|e| (e.kind(), e.to_string())) {
             // The libraries report short input as I/O errors; anything else is the disk's or the file system's fault.
             Some((kind, text)) if !matches!(kind, io::ErrorKind::UnexpectedEof | io::ErrorKind::InvalidData | io::ErrorKind::Other | io::ErrorKind::InvalidInput) => {
@@ -69,7 +71,7 @@ impl TableError {
     }
 
     /// An input that cannot be opened or read.
-    pub(crate) fn unreadable(file: &str, source: io::Error) -> TableError {
+    pub fn unreadable(file: &str, source: io::Error) -> TableError {
         let error = match source.kind() {
             io::ErrorKind::NotFound => {
                 TableError::new(code::FILE_NOT_FOUND, format!("{file}: there is no such file; check the path"))
@@ -84,7 +86,7 @@ impl TableError {
     }
 
     /// An output that cannot be created or written.
-    pub(crate) fn unwritable(file: &str, source: io::Error) -> TableError {
+    pub fn unwritable(file: &str, source: io::Error) -> TableError {
         let error = match source.kind() {
             io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => TableError::new(
                 code::DISK_FULL,
@@ -96,7 +98,7 @@ impl TableError {
     }
 
     /// A failed encode: the I/O error inside decides, if there is one.
-    pub(crate) fn write_failed(file: &str, source: impl StdError + Send + Sync + 'static) -> TableError {
+    pub fn write_failed(file: &str, source: impl StdError + Send + Sync + 'static) -> TableError {
         match io_cause(&source) {
             Some(e) => {
                 let copy = e
@@ -109,7 +111,7 @@ impl TableError {
         }
     }
 
-    pub(crate) fn internal(message: impl Into<String>) -> TableError {
+    pub fn internal(message: impl Into<String>) -> TableError {
         TableError::new(code::INTERNAL, message)
     }
 }

@@ -34,7 +34,7 @@ fn text(payload: &(dyn Any + Send)) -> &str {
 }
 
 /// Runs `decode`, whose work is on `file`; a panic in it is reported as a corrupt file.
-pub(crate) fn guard<T>(file: &str, decode: impl FnOnce() -> Result<T>) -> Result<T> {
+pub fn guard<T>(file: &str, decode: impl FnOnce() -> Result<T>) -> Result<T> {
     install_hook();
     QUIET.with(|q| q.set(q.get() + 1));
     let result = panic::catch_unwind(AssertUnwindSafe(decode));

@@ -30,7 +30,7 @@ struct BatchRef {
 }
 
 /// An indexed Arrow IPC file, stream or buffer.
-pub(crate) struct IpcFile {
+pub struct IpcFile {
     pub name: Arc<str>,
     pub schema: SchemaRef,
     pub compression: Option<&'static str>,
@@ -237,7 +237,7 @@ impl IpcFile {
     /// Where the table lies in memory, and its length, if it is not a file.
     pub fn given_bytes(&self) -> Option<(usize, usize)> {
         match &self.source {
-            ByteSource::File { .. } => None,
+            ByteSource::File { .. } | ByteSource::Other(_) => None,
             ByteSource::Memory(bytes) => Some((bytes.as_ptr() as usize, bytes.len())),
         }
     }

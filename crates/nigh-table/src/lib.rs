@@ -8,6 +8,7 @@ mod bytes_source;
 mod columns;
 mod control;
 pub mod error;
+mod fragment;
 mod groups;
 mod guard;
 mod ids;
@@ -28,8 +29,9 @@ mod vector;
 mod write;
 
 pub use batches::Batches;
-pub use control::Control;
+pub use control::{Control, check};
 pub use error::{Result, TableError, code};
+pub use fragment::{ColumnStatistics, Fragment, FragmentStatistics};
 pub use groups::{GroupedRows, Groups};
 pub use inspect::{
     ColumnInspection, FileInspection, Finding, IdInspection, InspectOptions, Inspection, Place, VectorInspection,
@@ -47,4 +49,15 @@ pub use write::neighbors::{
 };
 pub use write::output::{Compression, WriteFormat};
 pub use write::rejects::write_rejects;
-pub use write::temp::clean_leftovers;
+pub use write::temp::{clean_leftovers, temp_name};
+
+/// Single files and their bytes, for crates that read tables in other ways.
+pub mod files {
+    pub use crate::bytes_source::{ByteSource, ReadBytes};
+    pub use crate::guard::guard;
+    pub use crate::ipc_in::IpcFile;
+    pub use crate::parquet_in::ParquetFile;
+    pub use crate::scan::AnyFile;
+    pub use crate::source::{Format, Input, detect, expand};
+    pub use crate::write::output::Output;
+}

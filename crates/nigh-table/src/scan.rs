@@ -12,7 +12,7 @@ use crate::ipc_in::IpcFile;
 use crate::parquet_in::ParquetFile;
 use crate::source::{Format, Input};
 
-pub(crate) enum AnyFile {
+pub enum AnyFile {
     Parquet(ParquetFile),
     Ipc(IpcFile),
 }

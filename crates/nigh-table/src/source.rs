@@ -33,7 +33,7 @@ impl Source {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Format {
+pub enum Format {
     Parquet,
     ArrowFile,
     ArrowStream,
@@ -50,7 +50,7 @@ impl Format {
 }
 
 /// One file or buffer.
-pub(crate) struct Input {
+pub struct Input {
     pub name: Arc<str>,
     pub format: Format,
     pub source: ByteSource,
@@ -59,7 +59,7 @@ pub(crate) struct Input {
 const EXTENSIONS: [&str; 5] = ["parquet", "arrow", "feather", "ipc", "arrows"];
 
 /// Tells the format by the first bytes, whatever the name.
-pub(crate) fn detect(name: &str, source: &ByteSource) -> Result<Format> {
+pub fn detect(name: &str, source: &ByteSource) -> Result<Format> {
     let len = source.size().min(8) as usize;
     let head = source.read(0, len).map_err(|e| TableError::unreadable(name, e))?;
     if head.starts_with(b"PAR1") {
@@ -114,7 +114,7 @@ fn walk(dir: &Path, files: &mut Vec<String>) -> std::io::Result<()> {
 }
 
 /// The files a path stands for, in order.
-pub(crate) fn expand(path: &str) -> Result<Vec<String>> {
+pub fn expand(path: &str) -> Result<Vec<String>> {
     let missing = |why: &str| TableError::new(code::FILE_NOT_FOUND, format!("{path}: {why}"));
     let p = Path::new(path);
     if p.is_dir() {

@@ -13,7 +13,7 @@ use crate::error::{Result, TableError, code};
 use crate::guard::guard;
 
 /// An open Parquet file with its metadata read.
-pub(crate) struct ParquetFile {
+pub struct ParquetFile {
     pub name: Arc<str>,
     pub source: ByteSource,
     pub metadata: ArrowReaderMetadata,

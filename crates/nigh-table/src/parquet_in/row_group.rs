@@ -8,7 +8,7 @@ use crate::error::{Result, TableError};
 use crate::parquet_in::ParquetFile;
 
 /// The batches of row group `group` with the root columns `roots`, in order of the file's schema.
-pub(crate) struct Batches<'a> {
+pub struct Batches<'a> {
     file: &'a ParquetFile,
     reader: ParquetRecordBatchReader,
 }

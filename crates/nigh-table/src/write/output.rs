@@ -118,7 +118,7 @@ enum Encoder {
 }
 
 /// A table being written. Dropped before `finish`, it leaves nothing behind.
-pub(crate) struct Output {
+pub struct Output {
     name: String,
     encoder: Encoder,
     temp: Option<TempFile>,

@@ -25,7 +25,8 @@ fn start_time(pid: u32) -> Option<u64> {
     alive.then_some(0)
 }
 
-fn temp_name(name: &str) -> String {
+/// The hidden name under which this process writes `name`.
+pub fn temp_name(name: &str) -> String {
     let pid = std::process::id();
     format!(".{name}.nigh-{pid}-{}.tmp", start_time(pid).unwrap_or(0))
 }
@@ -49,7 +50,7 @@ fn directory(path: &Path) -> PathBuf {
     }
 }
 
-/// Removes the temporary files that dead processes left in the directory of `output_path`. Files that are not ours, or
+/// Removes the temporary files and directories that dead processes left in the directory of `output_path`. Files that are not ours, or
 /// whose process still runs, stay. Returns how many went; failures to remove are nobody's problem here.
 pub fn clean_leftovers(output_path: &str) -> usize {
     let Ok(entries) = fs::read_dir(directory(Path::new(output_path))) else { return 0 };
@@ -58,9 +59,13 @@ pub fn clean_leftovers(output_path: &str) -> usize {
         .filter(|entry| {
             let name = entry.file_name();
             let owner = name.to_str().and_then(owner);
-            owner.is_some_and(|(pid, start)| start_time(pid) != Some(start)) && fs::remove_file(entry.path()).is_ok()
+            owner.is_some_and(|(pid, start)| start_time(pid) != Some(start)) && remove(&entry.path()).is_ok()
         })
         .count()
+}
+
+fn remove(path: &Path) -> io::Result<()> {
+    if path.is_dir() && !path.is_symlink() { fs::remove_dir_all(path) } else { fs::remove_file(path) }
 }
 
 /// An output file in the making. Dropping it removes it; `commit` puts it into place.
