@@ -157,7 +157,7 @@ impl Groups {
             }
             // A number too large for the items' type becomes null: no item has it.
             let values = cast(&values, &self.data_type).map_err(internal)?;
-            let keys = self.converter.convert_columns(&[values.clone()]).map_err(internal)?;
+            let keys = self.converter.convert_columns(std::slice::from_ref(&values)).map_err(internal)?;
             let groups: Vec<Option<u32>> = (0..values.len())
                 .map(|i| values.is_valid(i).then(|| self.number.get(&keys.row(i).owned()).copied()).flatten())
                 .collect();
