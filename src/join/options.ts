@@ -46,8 +46,10 @@ export interface JoinOptions {
   memory?: number | string | undefined
   /** The directory of temporary files. Default: that of the system. */
   tmp?: string | undefined
-  /** Replace an existing output. */
+  /** Replace an existing output: the same as mode overwrite. */
   force?: boolean | undefined
+  /** What to do with an output that exists; `append` is for Delta tables. Default `error`. */
+  mode?: 'error' | 'overwrite' | 'append' | undefined
 }
 
 /** `JoinOptions` checked, with defaults filled in. */
@@ -71,6 +73,7 @@ export interface JoinParams {
   memory: number
   tmp: string
   force: boolean
+  mode: 'error' | 'overwrite' | 'append'
 }
 
 export interface SideParams {
@@ -87,7 +90,7 @@ const MAX_THREADS = 1024
 const KNOWN: readonly (keyof JoinOptions)[] = [
   ...(['k', 'metric', 'recall', 'exact', 'maxDistance', 'includeSelf', 'idCol', 'featuresCol'] as const),
   ...(['queryIdCol', 'itemIdCol', 'queryFeaturesCol', 'itemFeaturesCol', 'columns', 'queryColumns'] as const),
-  ...(['layout', 'onInvalid', 'rejects', 'threads', 'seed', 'plan', 'memory', 'tmp', 'force'] as const),
+  ...(['layout', 'onInvalid', 'rejects', 'threads', 'seed', 'plan', 'memory', 'tmp', 'force', 'mode'] as const),
 ]
 
 /** Checks the options and fills in the defaults. Throws `INVALID_OPTION` with the parameter's name. */
@@ -108,6 +111,9 @@ export function joinParams(options: JoinOptions): JoinParams {
   if (options.rejects !== undefined && options.onInvalid !== 'drop') {
     throw invalidOption('rejects', 'only together with onInvalid drop (--on-invalid drop)')
   }
+  const force = flag('force', options.force) ?? false
+  const mode = oneOf('mode', options.mode ?? (force ? 'overwrite' : 'error'), ['error', 'overwrite', 'append'])
+  if (force && mode !== 'overwrite') throw invalidOption('mode', `${mode} clashes with force, which is to overwrite`)
   const metric = oneOf('metric', options.metric ?? plan?.metric ?? 'l2', ['l2', 'cosine', 'dot'])
   if (plan) sameAsPlan(plan, { k, metric, exact: exact || recall === 1 })
   return {
@@ -133,7 +139,8 @@ export function joinParams(options: JoinOptions): JoinParams {
     plan,
     memory: memoryBytes(options.memory ?? DEFAULT_MEMORY),
     tmp: name('tmp', options.tmp ?? tmpdir()),
-    force: flag('force', options.force) ?? false,
+    force: mode === 'overwrite',
+    mode,
   }
 }
 

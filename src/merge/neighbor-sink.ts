@@ -17,6 +17,7 @@ export interface SinkOptions {
   columns: readonly string[]
   queryColumns: readonly string[]
   force: boolean
+  mode: 'error' | 'overwrite' | 'append'
 }
 
 /**
@@ -32,13 +33,14 @@ export class NeighborSink {
 
   /** `queries` is undefined in a self join. */
   static create(index: Pick<ItemIndex, 'table'>, queries: NativeTable | undefined, options: SinkOptions): NeighborSink {
-    const { path, layout, columns, queryColumns, force } = options
+    const { path, layout, columns, queryColumns, force, mode } = options
     const writing = {
       ...(path === undefined ? {} : { path }),
       layout,
       columns: [...columns],
       queryColumns: [...queryColumns],
       force,
+      mode,
     }
     return new NeighborSink(callNow(() => addon().createWriter(index.table, queries, writing)))
   }

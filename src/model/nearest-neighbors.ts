@@ -138,8 +138,9 @@ export class NearestNeighborsModel implements AsyncDisposable {
 }
 
 /** Fails early where an output could only fail late. */
-export function checkOutputs(to: string | undefined, { rejects, force }: JoinParams): void {
-  for (const path of [to, rejects]) if (path !== undefined) checkOutput(path, force)
+export function checkOutputs(to: string | undefined, { rejects, force, mode }: JoinParams): void {
+  if (to !== undefined) checkOutput(to, mode)
+  if (rejects !== undefined) checkOutput(rejects, force ? 'overwrite' : 'error')
 }
 
 /** Opens a side of a join: its columns and its size. */
@@ -258,8 +259,8 @@ export async function joinBlocks(join: BlockJoin, clock: StageClock, options: Ou
   return finished(items, queries, params, clock, outcome, duplicates, options)
 }
 
-function sinkOf({ layout, force, item, query }: JoinParams, { to }: OutputOptions): SinkOptions {
-  return { path: to, layout, columns: item.columns, queryColumns: query.columns, force }
+function sinkOf({ layout, force, mode, item, query }: JoinParams, { to }: OutputOptions): SinkOptions {
+  return { path: to, layout, columns: item.columns, queryColumns: query.columns, force, mode }
 }
 
 async function finished(

@@ -3,6 +3,7 @@
 // Called from JavaScript alone, which the empty test build does not know.
 #![cfg_attr(test, allow(dead_code))]
 
+mod delta;
 mod failure;
 mod graph;
 mod job;

@@ -1,4 +1,4 @@
-//! Random access to a file or to memory, shared by threads.
+//! Random access to a file, to an object of a store or to memory, shared by threads.
 //! Files are read by position, never mapped: one that shrinks while we read gives an error, not a SIGBUS.
 
 use std::fs::File;
@@ -6,6 +6,7 @@ use std::io::{self, BufReader, Read};
 use std::sync::Arc;
 
 use bytes::Bytes;
+use nigh_store::{Place, RemoteFile};
 use parquet::errors::ParquetError;
 use parquet::file::reader::{ChunkReader, Length};
 
@@ -13,6 +14,7 @@ use parquet::file::reader::{ChunkReader, Length};
 pub(crate) enum ByteSource {
     File { file: Arc<File>, len: u64 },
     Memory(Bytes),
+    Remote(RemoteFile),
 }
 
 #[cfg(unix)]
@@ -46,6 +48,7 @@ impl Read for Cursor {
                 buf[..n].copy_from_slice(&rest[..n]);
                 n
             }
+            ByteSource::Remote(file) => file.read_at(buf, self.offset)?,
         };
         self.offset += n as u64;
         Ok(n)
@@ -54,6 +57,9 @@ impl Read for Cursor {
 
 impl ByteSource {
     pub fn open(path: &str) -> io::Result<ByteSource> {
+        if nigh_store::is_url(path) {
+            return Ok(ByteSource::Remote(RemoteFile::open(Place::of(path)?)?));
+        }
         let file = File::open(path)?;
         let len = file.metadata()?.len();
         Ok(ByteSource::File { file: Arc::new(file), len })
@@ -63,6 +69,7 @@ impl ByteSource {
         match self {
             ByteSource::File { len, .. } => *len,
             ByteSource::Memory(bytes) => bytes.len() as u64,
+            ByteSource::Remote(file) => file.len(),
         }
     }
 
@@ -76,6 +83,7 @@ impl ByteSource {
         let Some(end) = end else { return Err(short()) };
         match self {
             ByteSource::Memory(bytes) => Ok(bytes.slice(start as usize..end as usize)),
+            ByteSource::Remote(file) => file.read_range(start, length),
             ByteSource::File { .. } => {
                 let mut buffer = Vec::new();
                 buffer.try_reserve_exact(length).map_err(io::Error::other)?;

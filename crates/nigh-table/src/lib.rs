@@ -5,8 +5,10 @@
 
 mod bytes_source;
 mod columns;
+mod conform;
 mod control;
 pub mod error;
+mod fragment;
 mod guard;
 mod ids;
 mod in_memory;
@@ -22,10 +24,13 @@ mod scan;
 mod source;
 mod table;
 mod vector;
+mod view;
 mod write;
 
+pub use conform::conform;
 pub use control::Control;
 pub use error::{Result, TableError, code};
+pub use fragment::{ColumnStatistics, Fragment, FragmentStatistics};
 pub use inspect::{
     ColumnInspection, FileInspection, Finding, IdInspection, InspectOptions, Inspection, Place, VectorInspection,
     inspect,
@@ -38,6 +43,6 @@ pub use table::{Reject, SourceInfo, Table};
 pub use write::neighbors::{
     Layout, NeighborWriter, NeighborsRef, WriteOptions, Written, check_output, write_to_ipc_bytes,
 };
-pub use write::output::{Compression, WriteFormat};
+pub use write::output::{BatchSink, Compression, WriteFormat};
 pub use write::rejects::write_rejects;
 pub use write::temp::clean_leftovers;

@@ -19,9 +19,9 @@ pub(crate) enum AnyFile {
 
 impl AnyFile {
     pub fn open(input: Input) -> Result<AnyFile> {
-        let Input { name, format, source } = input;
+        let Input { name, format, source, view } = input;
         Ok(match format {
-            Format::Parquet => AnyFile::Parquet(ParquetFile::open(name, source)?),
+            Format::Parquet => AnyFile::Parquet(ParquetFile::open(name, source, view.as_ref())?),
             _ => AnyFile::Ipc(IpcFile::open(name, source, format)?),
         })
     }
@@ -40,10 +40,18 @@ impl AnyFile {
         }
     }
 
-    /// Rows of each row group or batch.
+    /// Rows of each row group or batch that are there to be seen.
     pub fn groups(&self) -> Vec<usize> {
         match self {
-            AnyFile::Parquet(f) => f.row_group_rows().collect(),
+            AnyFile::Parquet(f) => {
+                let mut first = 0;
+                let visible = |rows: usize| {
+                    let deleted = f.deleted(first, rows).len();
+                    first += rows as u64;
+                    rows.saturating_sub(deleted)
+                };
+                f.row_group_rows().map(visible).collect()
+            }
             AnyFile::Ipc(f) => f.batch_rows().collect(),
         }
     }
@@ -74,12 +82,16 @@ impl AnyFile {
         mut each: impl FnMut(&RecordBatch) -> Result<()>,
     ) -> Result<()> {
         guard(self.name(), || {
+            let mut row = 0;
             for group in 0..self.groups().len() {
                 match self {
                     AnyFile::Parquet(f) => {
                         for batch in f.batches(group, roots, batch_rows)? {
                             check(control)?;
-                            each(&batch?)?;
+                            let batch = batch?;
+                            let rows = batch.num_rows() as u64;
+                            each(&f.without_deleted(row, batch)?)?;
+                            row += rows;
                         }
                     }
                     AnyFile::Ipc(f) => {

@@ -1,6 +1,7 @@
 mod common;
 mod corrupt;
 mod errors;
+mod fragments;
 mod ids;
 mod inspect;
 mod result;
