@@ -1,5 +1,5 @@
 // Appends to a Delta table: node append.mjs PATH FIRST_ID COMMITS ROWS. With COMMITS 0, writes rows into one commit for ever.
-import { makeData, Field, FixedSizeList, Float32, Table, tableToIPC, Vector, vectorFromArray } from 'apache-arrow'
+import { Field, FixedSizeList, Float32, makeData, Table, tableToIPC, Vector, vectorFromArray } from 'apache-arrow'
 import { call } from '../../dist/native.js'
 
 const [path, first, commits, rows] = [process.argv[2], ...process.argv.slice(3).map(Number)]
@@ -9,9 +9,7 @@ function table(start) {
   const values = new Float32Array(rows * DIM)
   for (let i = 0; i < rows; i++) values[i * DIM] = start + i
   const type = new FixedSizeList(DIM, new Field('item', new Float32(), false))
-  const vector = new Vector([
-    makeData({ type, child: makeData({ type: new Float32(), data: values }), length: rows }),
-  ])
+  const vector = new Vector([makeData({ type, child: makeData({ type: new Float32(), data: values }), length: rows })])
   return new Table({ id: vectorFromArray(BigInt64Array.from({ length: rows }, (_, i) => BigInt(start + i))), vector })
 }
 

@@ -122,7 +122,12 @@ describe('refusals', () => {
 
   test('a feature of the protocol, by name', async () => {
     const table = copy('feature')
-    const protocol = { minReaderVersion: 3, minWriterVersion: 7, readerFeatures: ['timeMachine'], writerFeatures: ['timeMachine'] }
+    const protocol = {
+      minReaderVersion: 3,
+      minWriterVersion: 7,
+      readerFeatures: ['timeMachine'],
+      writerFeatures: ['timeMachine'],
+    }
     writeFileSync(commit(table, 4), `${JSON.stringify({ protocol })}\n`)
     await expect(facts(table)).rejects.toMatchObject({
       code: 'DELTA_UNSUPPORTED',

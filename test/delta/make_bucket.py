@@ -1,9 +1,8 @@
-"""Fills a bucket of moto's server and turns its checks on: python make_bucket.py ENDPOINT DIR. Prints a key as JSON."""
+"""Fills a bucket of moto's server and makes a user: python make_bucket.py ENDPOINT DIR. Prints the user's key as JSON."""
 
 import json
 import os
 import sys
-import urllib.request
 
 import boto3
 import numpy as np
@@ -51,5 +50,4 @@ iam.create_user(UserName="reader")
 allowed = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "s3:*", "Resource": "*"}]}
 iam.put_user_policy(UserName="reader", PolicyName="all", PolicyDocument=json.dumps(allowed))
 key = iam.create_access_key(UserName="reader")["AccessKey"]
-urllib.request.urlopen(urllib.request.Request(f"{endpoint}/moto-api/reset-auth", data=b"0", method="POST"))
 print(json.dumps({"id": key["AccessKeyId"], "secret": key["SecretAccessKey"]}))

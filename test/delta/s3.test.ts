@@ -1,11 +1,10 @@
 // Tables on an S3-compatible store: moto's server, a process of its own on this machine.
 import { type ChildProcess, spawn } from 'node:child_process'
 import { existsSync } from 'node:fs'
-import { createServer, type Server } from 'node:net'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { nigh, readRows, runPython, temporaryDirectory } from '../support/run.ts'
+import { nigh, runPython, temporaryDirectory } from '../support/run.ts'
 import { freePort, rowsThroughJoin } from './support.ts'
 
 const directory = temporaryDirectory()
@@ -28,7 +27,7 @@ beforeAll(async () => {
   if (!existsSync(python)) throw new Error('no Python with moto: node scripts/python-env.mjs')
   server = spawn(python, ['-m', 'moto.server', '-H', '127.0.0.1', '-p', `${port}`], { stdio: 'ignore' })
   await until(async () => (await fetch(`${endpoint}/moto-api/`)).ok)
-  // A bucket with a table, a user with a key; from then on the server checks signatures.
+  // A bucket with tables, and a user with a key.
   key = JSON.parse(runPython('../delta/make_bucket.py', endpoint, directory))
 })
 
@@ -52,7 +51,7 @@ const readPython = (path: string) => {
   }
 }
 
-describe('with the key', () => {
+describe('with a key', () => {
   test('Parquet and Arrow IPC objects, one or all under a prefix', () => {
     expect(ids(rowsThroughJoin(directory, 's3://tables/plain/a.parquet', ['title'], env()))).toEqual([0, 1, 2])
     expect(ids(rowsThroughJoin(directory, 's3://tables/plain', [], env()))).toEqual([0, 1, 2, 3, 4, 5])
@@ -100,9 +99,20 @@ describe('with the key', () => {
   })
 })
 
-describe('without', () => {
+describe('where signatures are checked', () => {
+  // Not before: the server gets signatures of requests that list a prefix wrong.
+  beforeAll(async () => {
+    const headers = { 'Content-Type': 'text/plain' }
+    await fetch(`${endpoint}/moto-api/reset-auth`, { method: 'POST', body: '0', headers })
+  })
+
+  test('the key opens an object', () => {
+    expect(run(['inspect', 's3://tables/plain/a.parquet']).stderr).toBe('')
+  })
+
   test('a wrong secret, an unknown key, no key', () => {
-    for (const wrong of [{ AWS_SECRET_ACCESS_KEY: 'wrong' }, { AWS_ACCESS_KEY_ID: 'AKIAUNKNOWN' }]) {
+    const wrongs: Record<string, string>[] = [{ AWS_SECRET_ACCESS_KEY: 'wrong' }, { AWS_ACCESS_KEY_ID: 'AKIAUNKNOWN' }]
+    for (const wrong of wrongs) {
       for (const path of ['s3://tables/plain/a.parquet', 'delta:s3://tables/delta/parts']) {
         const { stderr } = run(['inspect', path], wrong)
         expect(stderr).toContain('error[STORAGE_DENIED]')

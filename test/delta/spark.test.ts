@@ -1,6 +1,6 @@
 // PySpark with Delta Lake on the other side: one Spark for all of these tests.
 import { join } from 'node:path'
-import { makeData, Field, FixedSizeList, Float32, Int32, Table, Utf8, Vector, vectorFromArray } from 'apache-arrow'
+import { Field, FixedSizeList, Float32, Int32, makeData, Table, Utf8, Vector, vectorFromArray } from 'apache-arrow'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { temporaryDirectory } from '../support/run.ts'
 import { Spark } from './spark.ts'
@@ -22,7 +22,9 @@ const own = (name: string, ...columns: string[]) => rowsThroughJoin(directory, a
 const create = (name: string, rows: string, properties: Record<string, string> = {}, columns = '') => {
   const given = Object.entries(properties).map(([key, value]) => `'delta.${key}' = '${value}'`)
   const table = given.length > 0 ? `TBLPROPERTIES (${given})` : ''
-  return spark.sql(`CREATE TABLE delta.\`${at(name)}\` USING delta ${table} AS SELECT id, ${vector} ${columns} FROM ${rows}`)
+  return spark.sql(
+    `CREATE TABLE delta.\`${at(name)}\` USING delta ${table} AS SELECT id, ${vector} ${columns} FROM ${rows}`,
+  )
 }
 
 /** Rows for nigh to write. */
@@ -30,7 +32,9 @@ function table(first: number, count: number, columns: Record<string, Vector> = {
   const values = new Float32Array(count * 4)
   for (let i = 0; i < count; i++) values[i * 4] = first + i
   const type = new FixedSizeList(4, new Field('item', new Float32(), false))
-  const vectors = new Vector([makeData({ type, child: makeData({ type: new Float32(), data: values }), length: count })])
+  const vectors = new Vector([
+    makeData({ type, child: makeData({ type: new Float32(), data: values }), length: count }),
+  ])
   const id = vectorFromArray(range(first, first + count).map(BigInt))
   return new Table({ id, vector: vectors, ...columns } as Record<string, Vector>)
 }
@@ -105,8 +109,12 @@ describe('nigh reads what Spark wrote', () => {
     await alter('RENAME COLUMN part TO side')
     await alter('DROP COLUMN gone')
     await alter('ADD COLUMN gone STRING')
-    await spark.sql(`INSERT INTO delta.\`${at(name)}\` (id, vector, place, gone, side) SELECT id, ${vector}, NULL, 'new', NULL FROM range(4, 5)`)
-    const rows = own(name, 'place', 'gone', 'side').map((row) => JSON.parse(JSON.stringify(row, (_, v) => (typeof v === 'bigint' ? Number(v) : v))))
+    await spark.sql(
+      `INSERT INTO delta.\`${at(name)}\` (id, vector, place, gone, side) SELECT id, ${vector}, NULL, 'new', NULL FROM range(4, 5)`,
+    )
+    const rows = own(name, 'place', 'gone', 'side').map((row) =>
+      JSON.parse(JSON.stringify(row, (_, v) => (typeof v === 'bigint' ? Number(v) : v))),
+    )
     expect(rows.map(({ place }) => place)).toEqual([...range(0, 4).map((i) => ({ east: i, y: `${i}` })), null])
     expect(rows.map(({ gone }) => gone)).toEqual([null, null, null, null, 'new'])
     expect(rows.map(({ side }) => side)).toEqual(['0', '1', '0', '1', null])
@@ -114,7 +122,8 @@ describe('nigh reads what Spark wrote', () => {
 
   test('a checkpoint of version 2 with commits behind it', async () => {
     await create('v2', 'range(0, 5)', { checkpointPolicy: 'v2', checkpointInterval: '2' })
-    for (let i = 1; i < 4; i++) await spark.sql(`INSERT INTO delta.\`${at('v2')}\` SELECT id, ${vector} FROM range(${5 * i}, ${5 * i + 5})`)
+    for (let i = 1; i < 4; i++)
+      await spark.sql(`INSERT INTO delta.\`${at('v2')}\` SELECT id, ${vector} FROM range(${5 * i}, ${5 * i + 5})`)
     expect(idsOf(own('v2'))).toEqual(range(0, 20))
   })
 
@@ -128,7 +137,12 @@ describe('nigh reads what Spark wrote', () => {
 
 describe('nigh writes into what Spark made', () => {
   test('with column mapping and deletion vectors', async () => {
-    await create('both', 'range(0, 4, 1, 1)', { 'columnMapping.mode': 'name', enableDeletionVectors: 'true' }, ', id * 2 AS twice')
+    await create(
+      'both',
+      'range(0, 4, 1, 1)',
+      { 'columnMapping.mode': 'name', enableDeletionVectors: 'true' },
+      ', id * 2 AS twice',
+    )
     await spark.sql(`ALTER TABLE delta.\`${at('both')}\` RENAME COLUMN twice TO double`)
     await spark.sql(`DELETE FROM delta.\`${at('both')}\` WHERE id = 1`)
     const double = (values: number[]) => ({ double: vectorFromArray(values.map(BigInt)) })

@@ -14,6 +14,9 @@ export interface PythonTable {
   protocol: [number, number]
 }
 
+/** A row with the columns that were carried. */
+export type JoinedRow = Row & Record<string, unknown>
+
 export const readDeltalake = (path: string, ...version: string[]): PythonTable =>
   JSON.parse(runPython('../delta/read_deltalake.py', path, ...version))
 
@@ -28,7 +31,7 @@ export function rowsThroughJoin(
   path: string,
   columns: readonly string[] = [],
   env: Record<string, string> = {},
-): Row[] {
+): JoinedRow[] {
   const out = join(directory, `through-join-${outputs++}.arrow`)
   const carried = columns.length > 0 ? ['--query-columns', columns.join(',')] : []
   const ran = nigh(['join', path, '--self', '-k', '1', '--include-self', ...carried, '--out', out, '-q'], { env })
@@ -37,7 +40,7 @@ export function rowsThroughJoin(
   for (const { id, neighbors } of rows) {
     if (neighbors.length !== 1 || neighbors[0]!.neighbor !== id) throw new Error(`row ${id} is not its own nearest`)
   }
-  return rows.sort((a, b) => Number(a.id) - Number(b.id))
+  return (rows as JoinedRow[]).sort((a, b) => Number(a.id) - Number(b.id))
 }
 
 export const idsOf = (rows: readonly { id: unknown }[]): number[] => rows.map(({ id }) => Number(id))

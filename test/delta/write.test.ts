@@ -10,7 +10,7 @@ import {
   makeData,
   Table,
   TimestampNanosecond,
-  tableFromArrays,
+  tableToIPC,
   Uint8,
   Uint64,
   Utf8,
@@ -108,7 +108,9 @@ describe('types', () => {
   test('a time finer than microseconds is an error, never rounded', async () => {
     const column = (ns: bigint) => vectorFromArray([ns], new TimestampNanosecond('UTC'))
     await writeDelta(at('times'), [rows(0, 1, { at: column(5_000n) })])
-    await expect(writeDelta(at('times'), [rows(0, 1, { at: column(5_001n) })], { mode: 'append' })).rejects.toMatchObject({
+    await expect(
+      writeDelta(at('times'), [rows(0, 1, { at: column(5_001n) })], { mode: 'append' }),
+    ).rejects.toMatchObject({
       code: 'COLUMN_TYPE',
       message: expect.stringMatching(/"at".*nanoseconds.*5001/),
     })
@@ -189,10 +191,10 @@ test('every tenth commit leaves a checkpoint, which deltalake reads', async () =
 })
 
 test('a write that is given up leaves nothing', async () => {
-  const schemaIpc = (await import('apache-arrow')).tableToIPC(rows(0, 0), 'stream')
+  const schemaIpc = tableToIPC(rows(0, 0), 'stream')
   const options = { path: at('gone'), mode: 'error' as const, partitionBy: [], schemaIpc }
   const writer = await call((native) => native.createDeltaWriter(options), {})
-  const ipc = (await import('apache-arrow')).tableToIPC(rows(0, 10), 'stream')
+  const ipc = tableToIPC(rows(0, 10), 'stream')
   await call((_, job) => writer.write(ipc, job), {})
   expect(files(at('gone'))).toHaveLength(1)
   await writer.abort()

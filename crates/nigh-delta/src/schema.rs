@@ -27,7 +27,7 @@ fn cleaned(field: &FieldRef, ids: bool) -> FieldRef {
     let id = metadata.get(ID).cloned();
     metadata.retain(|key, _| !key.starts_with("delta.") && key != PARQUET_ID && key != "parquet.field.id");
     if let Some(id) = id.filter(|_| ids) {
-        metadata.insert(PARQUET_ID.into(), id);
+        metadata.insert(PARQUET_ID, id);
     }
     let of = |fields: &Fields| fields.iter().map(|f| cleaned(f, ids)).collect::<Fields>();
     let data_type = match field.data_type() {
@@ -138,16 +138,16 @@ pub fn check_same(name: &str, given: &Schema, table: &Schema) -> Result<()> {
     };
     for field in table.fields() {
         match given.field_with_name(field.name()) {
-            Err(_) => return clash(format!("column "{}" ({}) of the table is missing", field.name(), field.data_type())),
+            Err(_) => return clash(format!("column \"{}\" ({}) of the table is missing", field.name(), field.data_type())),
             Ok(new) if !same_type(new.data_type(), field.data_type()) => {
                 let (new, old) = (new.data_type(), field.data_type());
-                return clash(format!("column "{}" is {new} here and {old} in the table", field.name()));
+                return clash(format!("column \"{}\" is {new} here and {old} in the table", field.name()));
             }
             Ok(_) => {}
         }
     }
     match given.fields().iter().find(|f| table.field_with_name(f.name()).is_err()) {
-        Some(field) => clash(format!("the table has no column "{}" ({})", field.name(), field.data_type())),
+        Some(field) => clash(format!("the table has no column \"{}\" ({})", field.name(), field.data_type())),
         None => Ok(()),
     }
 }
