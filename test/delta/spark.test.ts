@@ -1,17 +1,19 @@
 // PySpark with Delta Lake on the other side: one Spark for all of these tests.
 import { join } from 'node:path'
 import { Field, FixedSizeList, Float32, Int32, makeData, Table, Utf8, Vector, vectorFromArray } from 'apache-arrow'
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
 import { temporaryDirectory } from '../support/run.ts'
 import { Spark } from './spark.ts'
 import { facts, idsOf, rowsThroughJoin, writeDelta } from './support.ts'
 
 const directory = temporaryDirectory()
 const at = (name: string) => join(directory, name)
+// A machine that does other things as well takes long for Spark's first statements.
+vi.setConfig({ testTimeout: 300_000 })
 let spark: Spark
 beforeAll(async () => {
   spark = await Spark.start(directory)
-}, 180_000)
+}, 300_000)
 afterAll(() => spark?.stop())
 
 const range = (first: number, end: number) => Array.from({ length: end - first }, (_, i) => first + i)

@@ -1,4 +1,4 @@
-"""Runs SQL on PySpark with Delta Lake: python spark_sql.py JARS_DIR. A JSON text of SQL a line in, its rows as JSON a line out."""
+"""Runs SQL on PySpark with Delta Lake: python spark_sql.py JARS WAREHOUSE. A JSON text of SQL a line in, its rows as JSON a line out."""
 
 import datetime as dt
 import json
@@ -16,6 +16,10 @@ settings = {
     "spark.sql.extensions": "io.delta.sql.DeltaSparkSessionExtension",
     "spark.sql.catalog.spark_catalog": "org.apache.spark.sql.delta.catalog.DeltaCatalog",
     "spark.driver.memory": "1g",
+    # Every statement runs once, on a handful of rows: compiling it for speed takes longer than running it.
+    "spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC",
+    "spark.sql.codegen.wholeStage": "false",
+    "spark.sql.codegen.factoryMode": "NO_CODEGEN",
     "spark.driver.host": "127.0.0.1",
     "spark.driver.bindAddress": "127.0.0.1",
     "spark.ui.enabled": "false",

@@ -34,7 +34,9 @@ export function rowsThroughJoin(
 ): JoinedRow[] {
   const out = join(directory, `through-join-${outputs++}.arrow`)
   const carried = columns.length > 0 ? ['--query-columns', columns.join(',')] : []
-  const ran = nigh(['join', path, '--self', '-k', '1', '--include-self', ...carried, '--out', out, '-q'], { env })
+  const ran = nigh(['join', path, '--self', '-k', '1', '--include-self', '--exact', ...carried, '--out', out, '-q'], {
+    env,
+  })
   if (ran.code !== 0) throw new Error(ran.stderr)
   const rows = readRows(out)
   for (const { id, neighbors } of rows) {

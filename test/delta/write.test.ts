@@ -7,6 +7,7 @@ import {
   Float32,
   Float64,
   Int32,
+  Int64,
   makeData,
   Table,
   TimestampNanosecond,
@@ -32,7 +33,10 @@ function rows(first: number, count: number, columns: Record<string, Vector> = {}
   const type = new FixedSizeList(DIM, new Field('item', new Float32(), false))
   const child = makeData({ type: new Float32(), data: values })
   const vector = new Vector([makeData({ type, child, length: count })])
-  const id = vectorFromArray(Array.from({ length: count }, (_, i) => BigInt(first + i)))
+  const id = vectorFromArray(
+    Array.from({ length: count }, (_, i) => BigInt(first + i)),
+    new Int64(),
+  )
   return new Table({ id, vector, ...columns } as Record<string, Vector>)
 }
 
@@ -106,7 +110,8 @@ describe('types', () => {
   })
 
   test('a time finer than microseconds is an error, never rounded', async () => {
-    const column = (ns: bigint) => vectorFromArray([ns], new TimestampNanosecond('UTC'))
+    const type = new TimestampNanosecond('UTC')
+    const column = (ns: bigint) => new Vector([makeData({ type, data: BigInt64Array.of(ns) })])
     await writeDelta(at('times'), [rows(0, 1, { at: column(5_000n) })])
     await expect(
       writeDelta(at('times'), [rows(0, 1, { at: column(5_001n) })], { mode: 'append' }),

@@ -65,14 +65,18 @@ fn fragment(
 ) -> Result<Fragment> {
     let table = &snapshot.table;
     let url = table.url.join(&file.path).map_err(|e| {
-        TableError::new(code::CORRUPT_FILE, format!("{}: its log names the file \"{}\": {e}", table.place.name, file.path))
+        TableError::new(
+            code::CORRUPT_FILE,
+            format!("{}: its log names the file \"{}\": {e}", table.place.name, file.path),
+        )
     })?;
     let location = match url.scheme() {
         "file" => url.to_file_path().map_or_else(|()| url.to_string(), |path| path.to_string_lossy().into_owned()),
         _ => url.to_string(),
     };
     let deleted = file.dv_info.get_row_indexes(&*table.engine, &table.url).map_err(|e| failed(&table.place, e))?;
-    let statistics = struct_column(batch, "stats_parsed").map(|stats| statistics(&snapshot.schema, stats, row, physical));
+    let statistics =
+        struct_column(batch, "stats_parsed").map(|stats| statistics(&snapshot.schema, stats, row, physical));
     Ok(Fragment {
         location,
         size: u64::try_from(file.size).ok(),
@@ -97,7 +101,8 @@ fn constants(
 ) -> Result<Vec<(String, ArrayRef)>> {
     let values = struct_column(batch, "partitionValues_parsed");
     let damaged = |name: &str, why: &str| {
-        let text = format!("{}: the value of partition column \"{name}\" cannot be read: {why}", snapshot.table.place.name);
+        let text =
+            format!("{}: the value of partition column \"{name}\" cannot be read: {why}", snapshot.table.place.name);
         TableError::new(code::CORRUPT_FILE, text)
     };
     let constant = |name: String| {

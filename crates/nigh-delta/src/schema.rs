@@ -98,10 +98,7 @@ fn delta_type(data_type: &DataType) -> Option<DataType> {
         Map(entries, _) => {
             let Struct(fields) = entries.data_type() else { return None };
             let [key, value] = &fields[..] else { return None };
-            let fields = vec![
-                Field::new("key", delta_type(key.data_type())?, false),
-                delta_field("value", value)?,
-            ];
+            let fields = vec![Field::new("key", delta_type(key.data_type())?, false), delta_field("value", value)?];
             Map(Arc::new(Field::new("key_value", Struct(fields.into()), false)), false)
         }
         _ => return None,
@@ -138,7 +135,9 @@ pub fn check_same(name: &str, given: &Schema, table: &Schema) -> Result<()> {
     };
     for field in table.fields() {
         match given.field_with_name(field.name()) {
-            Err(_) => return clash(format!("column \"{}\" ({}) of the table is missing", field.name(), field.data_type())),
+            Err(_) => {
+                return clash(format!("column \"{}\" ({}) of the table is missing", field.name(), field.data_type()));
+            }
             Ok(new) if !same_type(new.data_type(), field.data_type()) => {
                 let (new, old) = (new.data_type(), field.data_type());
                 return clash(format!("column \"{}\" is {new} here and {old} in the table", field.name()));
@@ -164,7 +163,8 @@ fn same_type(a: &DataType, b: &DataType) -> bool {
             _ => false,
         },
         (Struct(a), Struct(b)) => {
-            a.len() == b.len() && a.iter().zip(b).all(|(a, b)| a.name() == b.name() && same_type(a.data_type(), b.data_type()))
+            a.len() == b.len()
+                && a.iter().zip(b).all(|(a, b)| a.name() == b.name() && same_type(a.data_type(), b.data_type()))
         }
         (a, b) => a == b,
     }
@@ -173,7 +173,7 @@ fn same_type(a: &DataType, b: &DataType) -> bool {
 /// The same schema for the kernel.
 pub fn kernel_schema(table: &str, schema: &Schema) -> Result<Arc<StructType>> {
     use delta_kernel::engine::arrow_conversion::TryFromArrow;
-    StructType::try_from_arrow(schema).map(Arc::new).map_err(|e| {
-        TableError::new(code::COLUMN_TYPE, format!("{table}: the columns do not make a Delta table: {e}"))
-    })
+    StructType::try_from_arrow(schema)
+        .map(Arc::new)
+        .map_err(|e| TableError::new(code::COLUMN_TYPE, format!("{table}: the columns do not make a Delta table: {e}")))
 }

@@ -1,7 +1,5 @@
 //! A version of a table.
 
-use std::sync::Arc;
-
 use arrow_schema::SchemaRef;
 use delta_kernel::history_manager::{HistoryCommitType, latest_version_as_of};
 use delta_kernel::{KernelError, Snapshot, SnapshotRef};
@@ -36,12 +34,18 @@ impl DeltaSnapshot {
     /// STORAGE_UNREACHABLE of object stores.
     pub fn open(path: &str, when: TimeTravel) -> Result<DeltaSnapshot> {
         let table = Table::at(path)?;
-        let kernel = match load(&table, None)? {
-            Some(latest) => travel(&table, latest, when)?,
-            None => {
-                let text = format!("{}: there is no Delta table (no _delta_log); check the path", table.place.name);
-                return Err(TableError::new(code::NOT_A_DELTA_TABLE, text));
-            }
+        let none = || {
+            let text = format!("{}: there is no Delta table (no _delta_log); check the path", table.place.name);
+            TableError::new(code::NOT_A_DELTA_TABLE, text)
+        };
+        let kernel = match when {
+            // Newer versions may need what this library cannot do: they are looked at only to explain an error.
+            TimeTravel::Version(version) => match load(&table, Some(version)) {
+                Ok(snapshot) => snapshot.ok_or_else(none)?,
+                Err(error) => return Err(missing(&table, version, error)),
+            },
+            TimeTravel::Latest => load(&table, None)?.ok_or_else(none)?,
+            TimeTravel::TimestampMs(ms) => as_of(&table, load(&table, None)?.ok_or_else(none)?, ms)?,
         };
         DeltaSnapshot::new(table, kernel)
     }
@@ -83,31 +87,33 @@ pub(crate) fn load(table: &Table, version: Option<u64>) -> Result<Option<Snapsho
     builder.build(&*table.engine).map(Some).map_err(|e| failed(&table.place, e))
 }
 
-fn travel(table: &Table, latest: SnapshotRef, when: TimeTravel) -> Result<Arc<Snapshot>> {
-    let gone = |what: String| TableError::new(code::DELTA_VERSION, format!("{}: {what}", table.place.name));
-    let newest = latest.version();
-    let version = match when {
-        TimeTravel::Latest => return Ok(latest),
-        TimeTravel::Version(version) => version,
-        TimeTravel::TimestampMs(ms) => {
-            let found = latest_version_as_of(&latest, &*table.engine, ms, HistoryCommitType::Recreatable);
-            let found = found.map_err(|e| match e {
-                KernelError::LogHistory(e) => gone(format!("there is no version from that time or before it: {e}")),
-                other => failed(&table.place, other),
-            })?;
-            found.version
-        }
+/// Why a version cannot be had: there is none (any more), or something else is wrong.
+fn missing(table: &Table, version: u64, error: TableError) -> TableError {
+    let newest = match load(table, None) {
+        Ok(Some(latest)) if error.code == code::CORRUPT_FILE => latest.version(),
+        _ => return error,
     };
-    if version == newest {
+    let what = if version > newest {
+        format!("there is no version {version}; the newest is {newest}")
+    } else {
+        format!("version {version} cannot be read any more: its log was cleaned up; the newest version is {newest}")
+    };
+    TableError::new(code::DELTA_VERSION, format!("{}: {what}", table.place.name)).with_source(error)
+}
+
+/// The newest version committed at or before a time.
+fn as_of(table: &Table, latest: SnapshotRef, ms: i64) -> Result<SnapshotRef> {
+    let found = latest_version_as_of(&latest, &*table.engine, ms, HistoryCommitType::Recreatable);
+    let found = found.map_err(|e| match e {
+        KernelError::LogHistory(e) => {
+            let text = format!("{}: there is no version from that time or before it: {e}", table.place.name);
+            TableError::new(code::DELTA_VERSION, text)
+        }
+        other => failed(&table.place, other),
+    })?;
+    if found.version == latest.version() {
         return Ok(latest);
     }
-    if version > newest {
-        return Err(gone(format!("there is no version {version}; the newest is {newest}")));
-    }
-    Snapshot::builder_for(table.url.as_str()).at_version(version).build(&*table.engine).map_err(|e| match e {
-        KernelError::ObjectStore(_) | KernelError::Unsupported(_) => failed(&table.place, e),
-        other => gone(format!(
-            "version {version} cannot be read any more ({other}); its log was cleaned up, and the newest version is {newest}"
-        )),
-    })
+    let snapshot = load(table, Some(found.version))?;
+    snapshot.ok_or_else(|| TableError::new(code::NOT_A_DELTA_TABLE, format!("{}: the table is gone", table.place.name)))
 }

@@ -17,7 +17,8 @@ pub fn statistics(
     row: usize,
     physical: Option<&Arc<HashMap<String, String>>>,
 ) -> FragmentStatistics {
-    let mut found = FragmentStatistics { num_rows: count(stats.column_by_name("numRecords"), row), ..Default::default() };
+    let mut found =
+        FragmentStatistics { num_rows: count(stats.column_by_name("numRecords"), row), ..Default::default() };
     let group = |name: &str| stats.column_by_name(name).and_then(|c| c.as_struct_opt()).filter(|c| c.is_valid(row));
     let (mins, maxs, nulls) = (group("minValues"), group("maxValues"), group("nullCount"));
     for field in schema.fields() {
@@ -52,7 +53,9 @@ fn rounded_up(value: ArrayRef) -> Option<ArrayRef> {
     use arrow_array::types::TimestampMicrosecondType;
     match value.data_type() {
         DataType::Timestamp(TimeUnit::Microsecond, zone) => {
-            let later = value.as_primitive::<TimestampMicrosecondType>().unary::<_, TimestampMicrosecondType>(|us| us.saturating_add(999));
+            let later = value
+                .as_primitive::<TimestampMicrosecondType>()
+                .unary::<_, TimestampMicrosecondType>(|us| us.saturating_add(999));
             Some(Arc::new(later.with_timezone_opt(zone.clone())))
         }
         _ => Some(value),

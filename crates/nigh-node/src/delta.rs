@@ -39,23 +39,27 @@ fn time_travel(version: Option<f64>, timestamp_ms: Option<f64>) -> Outcome<TimeT
         (None, None) => Ok(TimeTravel::Latest),
         (Some(version), None) if version >= 0.0 && version.fract() == 0.0 => Ok(TimeTravel::Version(version as u64)),
         (None, Some(ms)) if ms.is_finite() => Ok(TimeTravel::TimestampMs(ms as i64)),
-        _ => Err(Failure::new("INVALID_OPTION", "version: give a version, a whole number of 0 or more, or a timestamp")),
+        _ => {
+            Err(Failure::new("INVALID_OPTION", "version: give a version, a whole number of 0 or more, or a timestamp"))
+        }
     }
 }
 
 /// What the log of a Delta table says, as JSON: `version`, `timestampMs`, `numFiles`, `numRows` (null where the log does not
 /// tell), `sizeBytes`, `deletedRows`, `partitionColumns` and `schema`.
 #[napi]
-pub fn delta_snapshot(path: String, version: Option<f64>, timestamp_ms: Option<f64>) -> Result<AsyncTask<Work<String>>> {
+pub fn delta_snapshot(
+    path: String,
+    version: Option<f64>,
+    timestamp_ms: Option<f64>,
+) -> Result<AsyncTask<Work<String>>> {
     let when = time_travel(version, timestamp_ms)?;
     Ok(spawn(move || {
         let snapshot = DeltaSnapshot::open(&path, when)?;
         let fragments = snapshot.fragments()?;
         let deleted = |f: &nigh_table::Fragment| f.deleted.as_ref().map_or(0, |rows| rows.len() as u64);
         let rows = fragments.iter().map(|f| Some(f.num_rows?.saturating_sub(deleted(f)))).sum::<Option<u64>>();
-        let field = |f: &Arc<arrow_schema::Field>| {
-            serde_json::json!({ "name": f.name(), "type": f.data_type().to_string(), "nullable": f.is_nullable() })
-        };
+        let field = |f: &Arc<arrow_schema::Field>| serde_json::json!({ "name": f.name(), "type": f.data_type().to_string(), "nullable": f.is_nullable() });
         let facts = serde_json::json!({
             "version": snapshot.version(),
             "timestampMs": snapshot.timestamp_ms()?,
@@ -82,7 +86,9 @@ pub fn mode(mode: &str) -> Outcome<Mode> {
         "error" => Ok(Mode::Error),
         "overwrite" => Ok(Mode::Overwrite),
         "append" => Ok(Mode::Append),
-        other => Err(Failure::new("INVALID_OPTION", format!("mode: must be error, overwrite or append, not {other:?}"))),
+        other => {
+            Err(Failure::new("INVALID_OPTION", format!("mode: must be error, overwrite or append, not {other:?}")))
+        }
     }
 }
 

@@ -159,7 +159,8 @@ pub fn check_output(path: String, mode: String) -> Result<()> {
         return Ok(nigh_delta::check_target(&path, parse_mode(&mode)?).map_err(Failure::from)?);
     }
     if mode == "append" {
-        let text = format!("mode: append is for Delta tables, and {path} is a file; write delta:PATH, or overwrite the file");
+        let text =
+            format!("mode: append is for Delta tables, and {path} is a file; write delta:PATH, or overwrite the file");
         return Err(Failure::new("INVALID_OPTION", text).into());
     }
     Ok(nigh_table::check_output(&path, mode == "overwrite").map_err(Failure::from)?)

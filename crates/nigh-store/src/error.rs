@@ -64,6 +64,8 @@ impl StoreError {
     /// What `error` means for the object `name`.
     pub fn of(name: &str, error: &Error) -> StoreError {
         let new = |code, message: String| StoreError { code, message };
+        let not_found =
+            || new(code::FILE_NOT_FOUND, format!("{name}: there is no such object; check the bucket and the path"));
         let denied = |why: &str| {
             new(
                 code::STORAGE_DENIED,
@@ -74,9 +76,7 @@ impl StoreError {
             )
         };
         match error {
-            Error::NotFound { .. } => {
-                new(code::FILE_NOT_FOUND, format!("{name}: there is no such object; check the bucket and the path"))
-            }
+            Error::NotFound { .. } => not_found(),
             Error::PermissionDenied { .. } => denied("403"),
             Error::Unauthenticated { .. } => denied("401"),
             Error::AlreadyExists { .. } | Error::Precondition { .. } => {
@@ -85,17 +85,33 @@ impl StoreError {
             other => {
                 let text = chain(other);
                 let lower = text.to_lowercase();
+                // Of a request that lists, the library keeps the status in the text alone.
+                match lower.split("status code: ").nth(1).and_then(|status| status.get(..3)) {
+                    Some(status @ ("401" | "403")) => return denied(status),
+                    Some("404") => return not_found(),
+                    _ => {}
+                }
                 // Without keys the store asks the machine's metadata service, which only a cloud machine has.
-                if !has_key() && (lower.contains("169.254") || lower.contains("metadata") || lower.contains("/latest/")) {
+                if !has_key() && (lower.contains("169.254") || lower.contains("metadata") || lower.contains("/latest/"))
+                {
                     let text = "there are no credentials; set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY";
                     return new(code::STORAGE_DENIED, format!("{name}: {text}"));
                 }
-                let unreachable =
-                    ["error sending request", "connect", "timed out", "timeout", "dns", "request or response body error"];
+                let unreachable = [
+                    "error sending request",
+                    "connect",
+                    "timed out",
+                    "timeout",
+                    "dns",
+                    "request or response body error",
+                ];
                 if unreachable.iter().any(|sign| lower.contains(sign)) {
                     return new(
                         code::STORAGE_UNREACHABLE,
-                        format!("{name}: {} does not answer ({text}); check AWS_ENDPOINT_URL and the network", endpoint()),
+                        format!(
+                            "{name}: {} does not answer ({text}); check AWS_ENDPOINT_URL and the network",
+                            endpoint()
+                        ),
                     );
                 }
                 new(code::FILE_UNREADABLE, format!("{name}: the store failed: {text}"))

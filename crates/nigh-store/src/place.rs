@@ -31,16 +31,16 @@ pub struct Place {
 }
 
 fn invalid(name: &str, why: impl std::fmt::Display) -> StoreError {
-    StoreError { code: code::FILE_NOT_FOUND, message: format!("{name}: not a path of a store ({why}); write s3://bucket/key") }
+    StoreError {
+        code: code::FILE_NOT_FOUND,
+        message: format!("{name}: not a path of a store ({why}); write s3://bucket/key"),
+    }
 }
 
 /// A wrong endpoint must fail within seconds, an overloaded one be asked again.
 fn retry() -> RetryConfig {
-    let backoff = BackoffConfig {
-        init_backoff: Duration::from_millis(100),
-        max_backoff: Duration::from_secs(2),
-        base: 2.0,
-    };
+    let backoff =
+        BackoffConfig { init_backoff: Duration::from_millis(100), max_backoff: Duration::from_secs(2), base: 2.0 };
     RetryConfig { backoff, max_retries: 4, retry_timeout: Duration::from_secs(8) }
 }
 
@@ -59,7 +59,8 @@ fn bucket(name: &str, bucket: &str) -> Result<Arc<DynObjectStore>, StoreError> {
         .with_connect_timeout(Duration::from_secs(2))
         .with_timeout(Duration::from_secs(60))
         .with_allow_http(settings[3].starts_with("http://"));
-    let mut builder = AmazonS3Builder::from_env().with_client_options(client).with_retry(retry()).with_bucket_name(bucket);
+    let mut builder =
+        AmazonS3Builder::from_env().with_client_options(client).with_retry(retry()).with_bucket_name(bucket);
     if settings[4].is_empty() && settings[5].is_empty() {
         builder = builder.with_region("us-east-1");
     }
@@ -101,7 +102,8 @@ impl Place {
         if !url.path().ends_with('/') {
             url.set_path(&format!("{}/", url.path()));
         }
-        let path = relative.split('/').filter(|part| !part.is_empty()).fold(self.path.clone(), |path, part| path.join(part));
+        let path =
+            relative.split('/').filter(|part| !part.is_empty()).fold(self.path.clone(), |path, part| path.join(part));
         let url = url.join(relative).unwrap_or(url);
         Place { name: format!("{}/{relative}", self.name.trim_end_matches('/')), url, store: self.store.clone(), path }
     }

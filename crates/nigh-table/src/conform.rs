@@ -24,7 +24,8 @@ pub fn conform(
     if array.data_type() == wanted.data_type() {
         return Ok(array.clone());
     }
-    let inner = |values: &ArrayRef, field: &FieldRef, name: &str| conform(values, field, &format!("{path}.{name}"), physical);
+    let inner =
+        |values: &ArrayRef, field: &FieldRef, name: &str| conform(values, field, &format!("{path}.{name}"), physical);
     match (array.data_type(), wanted.data_type()) {
         (DataType::Struct(_), DataType::Struct(fields)) => {
             let array = array.as_struct();
@@ -38,7 +39,12 @@ pub fn conform(
                 }
             };
             let columns = fields.iter().map(column).collect::<Result<Vec<_>, _>>()?;
-            Ok(Arc::new(StructArray::try_new_with_length(fields.clone(), columns, array.nulls().cloned(), array.len())?))
+            Ok(Arc::new(StructArray::try_new_with_length(
+                fields.clone(),
+                columns,
+                array.nulls().cloned(),
+                array.len(),
+            )?))
         }
         (DataType::List(_), DataType::List(field)) => {
             let array = array.as_list::<i32>();
@@ -48,7 +54,12 @@ pub fn conform(
         (DataType::LargeList(_), DataType::LargeList(field)) => {
             let array = array.as_list::<i64>();
             let values = inner(array.values(), field, "element")?;
-            Ok(Arc::new(LargeListArray::try_new(field.clone(), array.offsets().clone(), values, array.nulls().cloned())?))
+            Ok(Arc::new(LargeListArray::try_new(
+                field.clone(),
+                array.offsets().clone(),
+                values,
+                array.nulls().cloned(),
+            )?))
         }
         (DataType::LargeList(from), DataType::List(field)) => {
             let list = cast(array, &DataType::List(from.clone()))?;

@@ -199,7 +199,8 @@ impl Part {
             if let (Some(at), Some(field)) = (self.columns.id, &self.columns.id_field) {
                 let chunk = decode(column(&batch, roots, at)?, field.data_type())?;
                 if chunk.null_count() > 0 {
-                    let nulls = (0..chunk.len()).filter(|&i| chunk.is_null(i) && deleted.binary_search(&(start + i)).is_err());
+                    let nulls =
+                        (0..chunk.len()).filter(|&i| chunk.is_null(i) && deleted.binary_search(&(start + i)).is_err());
                     for i in nulls {
                         skips.push(start + i);
                         rejects.push(names.judge(names.null_id(self.first_row + (start + i) as u64))?);

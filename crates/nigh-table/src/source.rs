@@ -137,7 +137,8 @@ fn expand_url(path: &str) -> Result<Vec<String>> {
     });
     let files: Vec<String> = tables.map(|object| object.name).collect();
     if files.is_empty() {
-        let text = format!("{path}: there is no such object, and no .parquet, .arrow, .feather, .ipc or .arrows under it");
+        let text =
+            format!("{path}: there is no such object, and no .parquet, .arrow, .feather, .ipc or .arrows under it");
         return Err(TableError::new(code::FILE_NOT_FOUND, text));
     }
     Ok(files)

@@ -57,7 +57,10 @@ impl View {
                 None if field.is_nullable() => Ok(Origin::Missing),
                 None => Err(TableError::new(
                     code::CORRUPT_FILE,
-                    format!("{name}: column \"{}\" of the table (\"{physical}\" in its files) is not there", field.name()),
+                    format!(
+                        "{name}: column \"{}\" of the table (\"{physical}\" in its files) is not there",
+                        field.name()
+                    ),
                 )),
             }
         };
@@ -98,7 +101,8 @@ impl FileView {
             }
         });
         let failed = |e: ArrowError| {
-            TableError::new(code::CORRUPT_FILE, format!("{name}: a column is not what the table says: {e}")).with_source(e)
+            TableError::new(code::CORRUPT_FILE, format!("{name}: a column is not what the table says: {e}"))
+                .with_source(e)
         };
         let arrays = made.collect::<Result<Vec<_>, ArrowError>>().map_err(failed)?;
         let schema = Arc::new(self.view.schema.project(columns).map_err(failed)?);
@@ -128,4 +132,3 @@ impl ParquetFile {
             .map_err(|e| TableError::internal(format!("{}: deleted rows cannot be left out: {e}", self.name)))
     }
 }
-

@@ -42,11 +42,14 @@ enum Attempt {
 /// Commits `added` and gives the version.
 pub fn commit(table: &Table, start: &Start, mode: Mode, added: &[Added]) -> Result<u64, Failed> {
     let attempt = match &start.base {
-        Base::New(schema) => {
-            let mut transaction = creation(table, schema, &start.partition_by)?;
-            add(&mut transaction, added);
-            settle(table, transaction.commit(&*table.engine), added)?
-        }
+        Base::New(schema) => match creation(table, schema, &start.partition_by) {
+            Ok(mut transaction) => {
+                add(&mut transaction, added);
+                settle(table, transaction.commit(&*table.engine), added)?
+            }
+            Err(KernelError::TableAlreadyExistsAtPath(_)) => Attempt::Lost(0),
+            Err(error) => return Err(failed(&table.place, error).into()),
+        },
         Base::Version(base) if mode == Mode::Overwrite => {
             let mut transaction = addition(table, base, false)?;
             let scan = base.clone().scan_builder().build().map_err(|e| failed(&table.place, e))?;
@@ -65,7 +68,10 @@ pub fn commit(table: &Table, start: &Start, mode: Mode, added: &[Added]) -> Resu
         (Attempt::Lost(_), Mode::Append) => again(table, start, added),
         (Attempt::Lost(version), Mode::Overwrite) => Err(conflict(table, version, "overwrite it again").into()),
         (Attempt::Lost(_), Mode::Error) => {
-            let text = format!("{}: another process made the table meanwhile; append to it, or write another", table.place.name);
+            let text = format!(
+                "{}: another process made the table meanwhile; append to it, or write another",
+                table.place.name
+            );
             Err(TableError::new(code::OUTPUT_EXISTS, text).into())
         }
     }
@@ -73,7 +79,8 @@ pub fn commit(table: &Table, start: &Start, mode: Mode, added: &[Added]) -> Resu
 
 fn conflict(table: &Table, version: u64, advice: &str) -> TableError {
     let name = &table.place.name;
-    let text = format!("{name}: another process committed version {version} while this one was being written; {advice}");
+    let text =
+        format!("{name}: another process committed version {version} while this one was being written; {advice}");
     TableError::new(code::DELTA_CONFLICT, text)
 }
 
@@ -155,7 +162,9 @@ fn unsure(table: &Table, error: KernelError) -> Failed {
 
 /// Whether the commit of a version names the first of our files.
 fn is_ours(table: &Table, version: u64, added: &[Added]) -> bool {
-    let Some(name) = added.first().and_then(|file| file.place.path.filename().map(str::to_string)) else { return false };
+    let Some(name) = added.first().and_then(|file| file.place.path.filename().map(str::to_string)) else {
+        return false;
+    };
     let commit = table.place.join(LOG).join(&format!("{version:020}.json")).get();
     commit.is_ok_and(|bytes| bytes.windows(name.len()).any(|window| window == name.as_bytes()))
 }

@@ -153,8 +153,9 @@ impl DataFile {
             To::Remote(upload) => upload.finish()?,
         }
         let statistics = statistics.finish().map_err(|e| failed(&table.place, e))?;
-        let statistics = statistics
-            .ok_or_else(|| TableError::new(nigh_table::code::INTERNAL, format!("{}: a file without rows", place.name)))?;
+        let statistics = statistics.ok_or_else(|| {
+            TableError::new(nigh_table::code::INTERNAL, format!("{}: a file without rows", place.name))
+        })?;
         let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_millis() as i64);
         let facts = DataFileMetadata::new(FileMeta::new(url, now, bytes), statistics);
         let action = build_add_file_metadata(facts, context)

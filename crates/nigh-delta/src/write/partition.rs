@@ -37,7 +37,8 @@ impl Splitter {
 
     /// The pieces in order of their first rows; rows keep their order.
     pub fn split(&self, batch: &RecordBatch) -> Result<Vec<Piece>> {
-        let wrong = |e: ArrowError| TableError::new(code::INTERNAL, format!("rows cannot be split into partitions: {e}"));
+        let wrong =
+            |e: ArrowError| TableError::new(code::INTERNAL, format!("rows cannot be split into partitions: {e}"));
         let values: Vec<ArrayRef> = self.columns.iter().map(|&i| batch.column(i).clone()).collect();
         let keys = self.converter.convert_columns(&values).map_err(wrong)?;
         let mut groups: Vec<Vec<u32>> = Vec::new();
@@ -92,7 +93,8 @@ fn scalar(column: &ArrayRef, row: usize) -> Result<Scalar> {
         }
         Decimal128(p, s) => {
             let value = column.as_primitive::<Decimal128Type>().value(row);
-            let ty = DecimalType::try_new(*p, u8::try_from(*s).map_err(|_| unsupported())?).map_err(|_| unsupported())?;
+            let ty =
+                DecimalType::try_new(*p, u8::try_from(*s).map_err(|_| unsupported())?).map_err(|_| unsupported())?;
             Scalar::Decimal(DecimalData::try_new(value, ty).map_err(|_| unsupported())?)
         }
         _ => return Err(unsupported()),

@@ -9,9 +9,8 @@ use nigh_table::{Result, TableError, code, conform};
 /// The columns of `schema` of a batch, in that order and in those types.
 pub fn rows_of(table: &str, schema: &SchemaRef, batch: &RecordBatch) -> Result<RecordBatch> {
     let column = |field: &arrow_schema::FieldRef| {
-        let wrong = |why: String| {
-            TableError::new(code::COLUMN_TYPE, format!("{table}: column \"{}\": {why}", field.name()))
-        };
+        let wrong =
+            |why: String| TableError::new(code::COLUMN_TYPE, format!("{table}: column \"{}\": {why}", field.name()));
         let array = batch.column_by_name(field.name()).ok_or_else(|| wrong("is missing in a batch".into()))?;
         check_microseconds(array).map_err(wrong)?;
         conform(array, field, field.name(), None)

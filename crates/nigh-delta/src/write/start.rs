@@ -3,12 +3,12 @@
 use std::sync::Arc;
 
 use arrow_schema::{Schema, SchemaRef};
-use delta_kernel::SnapshotRef;
 use delta_kernel::committer::FileSystemCommitter;
 use delta_kernel::schema::StructType;
 use delta_kernel::transaction::create_table::{CreateTableTransaction, create_table};
 use delta_kernel::transaction::data_layout::DataLayout;
 use delta_kernel::transaction::{Transaction, UpdateTableOperation, WriteState};
+use delta_kernel::{KernelError, KernelResult, SnapshotRef};
 use nigh_table::{Result, TableError, code};
 
 use crate::error::failed;
@@ -52,8 +52,16 @@ impl Start {
         }
         check_free(table)?;
         let kernel = kernel_schema(name, &schema)?;
-        let transaction = creation(table, &kernel, partition_by)?;
-        let state = transaction.write_state().map_err(|e| failed(&table.place, e))?;
+        make_log(table)?;
+        let state = match creation(table, &kernel, partition_by).and_then(|transaction| transaction.write_state()) {
+            Ok(state) => state,
+            // Another process made it since we looked.
+            Err(KernelError::TableAlreadyExistsAtPath(_)) => return Start::of(table, given, mode, partition_by),
+            Err(error) => {
+                remove_empty_log(table);
+                return Err(failed(&table.place, error));
+            }
+        };
         Ok(Start { base: Base::New(kernel), schema, partition_by: partition_by.to_vec(), state })
     }
 
@@ -64,7 +72,9 @@ impl Start {
         check_same(name, schema, &logical)?;
         let columns = snapshot.table_configuration().metadata().partition_columns().to_vec();
         if !partition_by.is_empty() && columns != partition_by {
-            let text = format!("{name}: the table is partitioned by {columns:?}, not by {partition_by:?}; it keeps its partitioning");
+            let text = format!(
+                "{name}: the table is partitioned by {columns:?}, not by {partition_by:?}; it keeps its partitioning"
+            );
             return Err(TableError::new(code::SCHEMA_MISMATCH, text));
         }
         let state = addition(table, &snapshot, true)?.write_state().map_err(|e| failed(&table.place, e))?;
@@ -87,12 +97,16 @@ fn exists(table: &Table) -> TableError {
 }
 
 /// A transaction that makes the table.
-pub fn creation(table: &Table, schema: &Arc<StructType>, partition_by: &[String]) -> Result<CreateTableTransaction> {
+pub fn creation(
+    table: &Table,
+    schema: &Arc<StructType>,
+    partition_by: &[String],
+) -> KernelResult<CreateTableTransaction> {
     let mut builder = create_table(table.url.as_str(), schema.clone(), ENGINE, true);
     if !partition_by.is_empty() {
         builder = builder.with_data_layout(DataLayout::partitioned(partition_by));
     }
-    builder.build(&*table.engine, Box::new(FileSystemCommitter::new())).map_err(|e| failed(&table.place, e))
+    builder.build(&*table.engine, Box::new(FileSystemCommitter::new()))
 }
 
 /// A transaction on top of a version: one that only adds files, or one that may remove some.
@@ -106,6 +120,24 @@ pub fn addition(table: &Table, snapshot: &SnapshotRef, only_adds: bool) -> Resul
         .with_operation_parameters([("mode", Some(mode))])
         .build(&*table.engine, Box::new(FileSystemCommitter::new()))
         .map_err(|e| failed(&table.place, e))
+}
+
+/// The directory of the log comes first: files without one would be taken for a table of plain Parquet by whoever lists them.
+fn make_log(table: &Table) -> Result<()> {
+    if table.place.is_local() {
+        let log = table.url.to_file_path().unwrap_or_default().join(LOG);
+        std::fs::create_dir_all(&log).map_err(|e| TableError::write_failed(&table.place.name, e))?;
+    }
+    Ok(())
+}
+
+/// Takes back the directories of a table that was not made.
+pub fn remove_empty_log(table: &Table) {
+    if table.place.is_local() {
+        // Only what is empty can be removed like this.
+        let path = table.url.to_file_path().unwrap_or_default();
+        let _ = std::fs::remove_dir(path.join(LOG)).and_then(|()| std::fs::remove_dir(path));
+    }
 }
 
 /// A table is not made among files that are there for something else. An empty log is what a writer that was killed before its

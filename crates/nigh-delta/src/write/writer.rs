@@ -13,12 +13,12 @@ use delta_kernel::{Engine, ExpressionEvaluator};
 use nigh_table::{Result, TableError, code};
 
 use crate::error::failed;
-use crate::table::{LOG, Table};
+use crate::table::Table;
 use crate::write::commit::commit;
 use crate::write::file::{Added, DataFile, FILE_BYTES};
 use crate::write::partition::Splitter;
 use crate::write::rows::rows_of;
-use crate::write::start::{Base, Start};
+use crate::write::start::{Base, Start, remove_empty_log};
 
 /// What to do with a table that exists.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -73,11 +73,6 @@ impl DeltaWriter {
     pub fn new(path: &str, schema: &Schema, mode: Mode, partition_by: &[String]) -> Result<DeltaWriter> {
         let table = Table::at(path)?;
         let start = Start::of(&table, schema, mode, partition_by)?;
-        if matches!(start.base, Base::New(_)) && table.place.is_local() {
-            // Files without a log would be taken for a table of plain Parquet by whoever lists the directory.
-            let log = table.url.to_file_path().unwrap_or_default().join(LOG);
-            std::fs::create_dir_all(&log).map_err(|e| TableError::write_failed(&table.place.name, e))?;
-        }
         let splitter = (!start.partition_by.is_empty()).then(|| Splitter::new(&start.schema, &start.partition_by));
         let splitter = splitter.transpose().map_err(|e| TableError::new(code::COLUMN_TYPE, e.to_string()))?;
         Ok(DeltaWriter { table, mode, start, splitter, partitions: HashMap::new(), added: Vec::new(), kept: false })
@@ -202,10 +197,8 @@ impl Drop for DeltaWriter {
         for place in open.into_iter().chain(complete) {
             let _ = place.delete();
         }
-        if !self.kept && matches!(self.start.base, Base::New(_)) && self.table.place.is_local() {
-            // Only what is empty can be removed like this.
-            let path = self.table.url.to_file_path().unwrap_or_default();
-            let _ = std::fs::remove_dir(path.join(LOG)).and_then(|()| std::fs::remove_dir(path));
+        if !self.kept && matches!(self.start.base, Base::New(_)) {
+            remove_empty_log(&self.table);
         }
     }
 }

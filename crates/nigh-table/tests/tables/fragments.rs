@@ -39,7 +39,9 @@ fn fragment(location: String, deleted: &[u64]) -> Fragment {
         location,
         deleted: Some(Arc::new(deleted.to_vec())),
         constants: vec![("country".into(), Arc::new(StringArray::from(vec!["FR"])))],
-        physical: Some(Arc::new(names.map(|(a, b)| (a.to_string(), b.to_string())).into_iter().collect::<HashMap<_, _>>())),
+        physical: Some(Arc::new(
+            names.map(|(a, b)| (a.to_string(), b.to_string())).into_iter().collect::<HashMap<_, _>>(),
+        )),
         ..Fragment::default()
     }
 }
@@ -68,7 +70,10 @@ fn rows_and_columns_as_the_table_has_them() {
     let column = |i: usize| table.columns.iter().map(|b| b.column(i).clone()).collect::<Vec<_>>();
     assert_eq!(strings(&column(0)), ["FR"; 7]);
     assert!(column(1).iter().all(|c| c.null_count() == c.len() && *c.data_type() == DataType::Float64));
-    let east = column(2).iter().flat_map(|c| c.as_struct().column(0).as_primitive::<Int64Type>().values().to_vec()).collect::<Vec<_>>();
+    let east = column(2)
+        .iter()
+        .flat_map(|c| c.as_struct().column(0).as_primitive::<Int64Type>().values().to_vec())
+        .collect::<Vec<_>>();
     assert_eq!(east, [100, 102, 105, 106, 108, 109, 109]);
     assert!(column(2).iter().all(|c| c.as_struct().column(1).null_count() == c.len()));
 }
@@ -88,10 +93,14 @@ fn rows_that_are_there_are_judged_as_ever() {
 #[test]
 fn inspection_does_not_see_deleted_rows() {
     let dir = tempfile::tempdir().unwrap();
-    let found = inspect(&source(vec![fragment(file(dir.path()), &[1, 2, 9])]), &InspectOptions::default(), &()).unwrap();
+    let found =
+        inspect(&source(vec![fragment(file(dir.path()), &[1, 2, 9])]), &InspectOptions::default(), &()).unwrap();
     assert_eq!((found.rows, found.row_groups), (7, 3));
     assert_eq!((found.vectors[0].valid_rows, found.vectors[0].null_vectors.rows), (6, 1));
-    assert_eq!(found.schema.iter().map(|c| c.name.as_str()).collect::<Vec<_>>(), ["country", "vector", "added", "id", "place"]);
+    assert_eq!(
+        found.schema.iter().map(|c| c.name.as_str()).collect::<Vec<_>>(),
+        ["country", "vector", "added", "id", "place"]
+    );
 }
 
 #[test]
