@@ -1,8 +1,10 @@
-// Makes .venv with the pinned packages of test/requirements.txt: the interop tests read nigh's files with pyarrow, and it theirs.
+// Makes .venv with the pinned packages of test/requirements.txt: the interop tests read nigh's tables with pyarrow, deltalake and
+// PySpark, and it theirs.
 import { createHash } from 'node:crypto'
 import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
+import { fetchDeltaJars } from './delta-jars.mjs'
 import { root, runCapture } from './lib.mjs'
 
 const windows = process.platform === 'win32'
@@ -40,10 +42,18 @@ export async function stepPython() {
     '--quiet',
     '--only-binary',
     ':all:',
+    // It is published as source alone, all of it Python and jars.
+    '--no-binary',
+    'pyspark',
     '-r',
     requirements,
   ])
   if (pip.status !== 0) return pip
+  try {
+    await fetchDeltaJars(join(folder, 'delta-jars'))
+  } catch (error) {
+    return { status: 1, output: `The jars of Delta Lake for Spark: ${error.message}` }
+  }
   writeFileSync(stamp, hash)
   return { status: 0, output: '', note: `Python ${version.output.trim()}` }
 }

@@ -7,6 +7,7 @@ mod arrow;
 mod asked;
 mod batches;
 mod dataset_writer;
+mod delta;
 mod failure;
 mod graph;
 mod handle;

@@ -6,6 +6,7 @@
 mod batches;
 mod bytes_source;
 mod columns;
+mod conform;
 mod control;
 pub mod error;
 mod fragment;
@@ -26,9 +27,11 @@ mod scan;
 mod source;
 mod table;
 mod vector;
+mod view;
 mod write;
 
 pub use batches::Batches;
+pub use conform::{conform, same_id};
 pub use control::{Control, check};
 pub use error::{Result, TableError, code};
 pub use fragment::{ColumnStatistics, Fragment, FragmentStatistics};
@@ -47,7 +50,7 @@ pub use write::items::write_items;
 pub use write::neighbors::{
     Layout, NeighborWriter, NeighborsRef, WriteOptions, Written, check_output, write_to_ipc_bytes,
 };
-pub use write::output::{Compression, WriteFormat};
+pub use write::output::{BatchSink, Compression, WriteFormat};
 pub use write::rejects::write_rejects;
 pub use write::temp::{clean_leftovers, temp_name};
 
