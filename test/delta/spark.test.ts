@@ -50,7 +50,7 @@ describe('Spark reads what nigh wrote', () => {
     expect(await ids('ours', 'VERSION AS OF 1')).toEqual(range(0, 10))
     const [row] = await spark.sql(`SELECT vector FROM delta.\`${at('ours')}\` WHERE id = 51`)
     expect(row).toEqual({ vector: [51, 0, 0, 0] })
-    const history = await spark.sql(`SELECT version, operation FROM (DESCRIBE HISTORY delta.\`${at('ours')}\`)`)
+    const history = await spark.sql(`DESCRIBE HISTORY delta.\`${at('ours')}\``)
     expect(history.map(({ version, operation }) => [version, operation])).toEqual([
       [2, 'WRITE'],
       [1, 'WRITE'],
