@@ -4,7 +4,6 @@ import { createHash } from 'node:crypto'
 import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
-import { fetchDeltaJars } from './delta-jars.mjs'
 import { root, runCapture } from './lib.mjs'
 
 const windows = process.platform === 'win32'
@@ -49,11 +48,6 @@ export async function stepPython() {
     requirements,
   ])
   if (pip.status !== 0) return pip
-  try {
-    await fetchDeltaJars(join(folder, 'delta-jars'))
-  } catch (error) {
-    return { status: 1, output: `The jars of Delta Lake for Spark: ${error.message}` }
-  }
   writeFileSync(stamp, hash)
   return { status: 0, output: '', note: `Python ${version.output.trim()}` }
 }

@@ -1,11 +1,12 @@
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
-import { existsSync, readdirSync } from 'node:fs'
+import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 
 const root = fileURLToPath(new URL('../..', import.meta.url))
-const jars = join(root, '.venv/delta-jars')
+/** Where Spark keeps the jars of Delta Lake, which it fetches on its first start. */
+const ivy = join(root, '.venv/ivy')
 
 /** PySpark with Delta Lake in a process of its own. */
 export class Spark {
@@ -15,7 +16,7 @@ export class Spark {
 
   private constructor(python: string, warehouse: string) {
     const script = fileURLToPath(new URL('spark_sql.py', import.meta.url))
-    this.#child = spawn(python, [script, jars, warehouse], { stdio: 'pipe', cwd: warehouse })
+    this.#child = spawn(python, [script, ivy, warehouse], { stdio: 'pipe', cwd: warehouse })
     this.#answers = createInterface({ input: this.#child.stdout! })[Symbol.asyncIterator]()
     this.#child.stderr!.on('data', (chunk) => {
       this.#stderr = (this.#stderr + chunk).slice(-4000)
@@ -25,9 +26,7 @@ export class Spark {
   static async start(warehouse: string): Promise<Spark> {
     if (spawnSync('java', ['-version']).error) throw new Error('no java: Spark needs Java 17 or newer on the PATH')
     const python = process.env.NIGH_PYTHON ?? join(root, '.venv/bin/python')
-    if (!existsSync(python) || !existsSync(jars) || readdirSync(jars).length === 0) {
-      throw new Error('no PySpark with Delta Lake: node scripts/python-env.mjs')
-    }
+    if (!existsSync(python)) throw new Error('no PySpark: node scripts/python-env.mjs')
     const spark = new Spark(python, warehouse)
     await spark.#answer()
     return spark

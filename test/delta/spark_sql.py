@@ -1,18 +1,17 @@
-"""Runs SQL on PySpark with Delta Lake: python spark_sql.py JARS WAREHOUSE. A JSON text of SQL a line in, its rows as JSON a line out."""
+"""Runs SQL on PySpark with Delta Lake: python spark_sql.py IVY WAREHOUSE. A JSON text of SQL a line in, its rows as JSON a line out."""
 
 import datetime as dt
 import json
 import os
 import sys
 from decimal import Decimal
-from pathlib import Path
 
 os.environ.pop("SPARK_DAEMON_MEMORY", None)
 from pyspark.sql import SparkSession  # noqa: E402
 
-jars = ",".join(str(path) for path in sorted(Path(sys.argv[1]).glob("*.jar")))
 settings = {
-    "spark.jars": jars,
+    "spark.jars.packages": "io.delta:delta-spark_2.13:4.0.1",
+    "spark.jars.ivy": sys.argv[1],
     "spark.sql.extensions": "io.delta.sql.DeltaSparkSessionExtension",
     "spark.sql.catalog.spark_catalog": "org.apache.spark.sql.delta.catalog.DeltaCatalog",
     "spark.driver.memory": "1g",
