@@ -11,7 +11,6 @@ import {
   makeData,
   Table,
   TimestampNanosecond,
-  tableToIPC,
   Uint8,
   Uint64,
   Utf8,
@@ -19,7 +18,6 @@ import {
   vectorFromArray,
 } from 'apache-arrow'
 import { describe, expect, test } from 'vitest'
-import { call } from '../../src/native.ts'
 import { nigh, temporaryDirectory } from '../support/run.ts'
 import { deltaWriter, facts, idsOf, readDeltalake, rowsThroughJoin, writeDelta } from './support.ts'
 

@@ -1,17 +1,14 @@
 //! Delta tables: what a path means, what its log tells, and rows on their way into one.
 
 use crate::failure::{Failure, Outcome};
-use crate::job::Job;
-use crate::work::{Product, Work, spawn};
+use crate::work::{Work, spawn};
 use arrow_array::RecordBatch;
-use arrow_ipc::reader::StreamReader;
 use arrow_schema::SchemaRef;
 use napi::bindgen_prelude::*;
 use napi_derive::napi;
 use nigh_delta::{DeltaSnapshot, DeltaWriter, Mode, TimeTravel};
 use nigh_table::{BatchSink, Source};
-use std::io::Cursor;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 /// Paths of Delta tables become the fragments of their newest version, or of that of `delta:PATH@v3`; other sources stay as they are.
 pub fn resolve(sources: Vec<Source>) -> Outcome<Vec<Source>> {
