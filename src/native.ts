@@ -223,12 +223,6 @@ export interface NativeWriter extends Disposable {
   finish(): Answer<NativeWritten>
 }
 
-/** The row groups or batches of files, one after the other. */
-export interface NativeBatches {
-  /** An Arrow IPC stream; nothing behind the last. */
-  next(job: NativeJob): Promise<{ ipc?: Uint8Array }>
-}
-
 /** Which rows of two tables have the same id. */
 export interface NativeIdMatches extends Disposable {
   /** For each query the first item with its id, or 2^32 - 1. */
@@ -426,7 +420,6 @@ export interface Addon {
     vectorCol: string,
     job: NativeJob,
   ): Promise<number>
-  openBatches(sources: NativeSource[], job: NativeJob): Promise<NativeBatches>
   matchIds(items: NativeTable, queries: NativeTable): Promise<NativeIdMatches>
   groupRows(table: NativeTable, column: string): Promise<NativeGroups>
   createCandidates(numQueries: number, k: number): NativeCandidates

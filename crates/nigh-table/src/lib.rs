@@ -3,7 +3,6 @@
 
 #![forbid(unsafe_code)]
 
-mod batches;
 mod bytes_source;
 mod columns;
 mod control;
@@ -28,7 +27,6 @@ mod table;
 mod vector;
 mod write;
 
-pub use batches::Batches;
 pub use control::{Control, check};
 pub use error::{Result, TableError, code};
 pub use fragment::{ColumnStatistics, Fragment, FragmentStatistics};
