@@ -80,7 +80,7 @@ export async function nativeSources(input: TableInput, signal?: AbortSignal): Pr
 }
 
 /** The tables of a dataset; where it has none, an empty one. */
-async function* atLeastOne(input: TablesInput, signal: AbortSignal | undefined): AsyncGenerator<Table> {
+export async function* atLeastOne(input: TablesInput, signal: AbortSignal | undefined): AsyncGenerator<Table> {
   let isEmpty = true
   for await (const table of input.tables({ signal })) {
     isEmpty = false

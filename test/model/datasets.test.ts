@@ -82,7 +82,10 @@ test('what a filter leaves, and nothing', async () => {
   expect(some.map(({ id }) => id)).toEqual(rowsOf(0, 90).flatMap(({ id, kind }) => (kind === 'a' ? [id] : [])))
   for (const none of [dataset.filter('id < 0'), fromRows([], schema)]) {
     expect(ipc(await knnJoin(none, dataset, options))).toEqual([])
-    expect((await new Normalizer().transform(none)).numRows).toBe(0)
+    for (const empty of [none, await none.toTable()]) {
+      const made = await new Normalizer().transform(empty)
+      expect([made.numRows, made.schema.names]).toEqual([0, ['id', 'kind', 'vector', 'normalized']])
+    }
   }
 })
 
