@@ -295,6 +295,8 @@ export interface NativeArrow extends Disposable {
   toIpc(): Answer<Uint8Array>
   /** The rows for which an SQL condition is true. */
   filter(where: string): Answer<NativeArrow>
+  /** A column more, or in the place of the one of that name: an SQL expression. */
+  withColumn(name: string, expression: string): Answer<NativeArrow>
   select(columns: string[]): NativeArrow
   /** Consecutive rows, without a copy. */
   slice(first: number, count: number): NativeArrow
@@ -440,6 +442,8 @@ export interface Addon {
     job: NativeJob,
   ): Promise<NativeFoundResult>
   arrowFromIpc(bytes: Uint8Array): Answer<NativeArrow>
+  /** An IPC stream with the schema that `withColumn` makes of one. */
+  schemaWithColumn(schemaIpc: Uint8Array, name: string, expression: string): Uint8Array
   concatArrow(tables: NativeArrow[]): Answer<NativeArrow>
   /** Several sources are one table. */
   openScan(
