@@ -1,4 +1,5 @@
-// Makes .venv with the pinned packages of test/requirements.txt: the interop tests read nigh's files with pyarrow, and it theirs.
+// Makes .venv with the pinned packages of test/requirements.txt: the interop tests read nigh's tables with pyarrow, deltalake and
+// PySpark, and it theirs.
 import { createHash } from 'node:crypto'
 import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -40,6 +41,9 @@ export async function stepPython() {
     '--quiet',
     '--only-binary',
     ':all:',
+    // It is published as source alone, all of it Python and jars.
+    '--no-binary',
+    'pyspark',
     '-r',
     requirements,
   ])

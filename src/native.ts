@@ -208,6 +208,7 @@ export interface NativeWriteOptions {
   listName?: string
   /** Leave out the queries' ids, unless they are among the columns. */
   withoutQueryId?: boolean
+  mode: 'error' | 'overwrite' | 'append'
 }
 
 export interface NativeWritten {
@@ -426,7 +427,7 @@ export interface Addon {
   groupRows(table: NativeTable, column: string): Promise<NativeGroups>
   createCandidates(numQueries: number, k: number): NativeCandidates
   createWriter(items: NativeTable, queries: NativeTable | undefined, options: NativeWriteOptions): NativeWriter
-  checkOutput(path: string, force: boolean): void
+  checkOutput(path: string, mode: 'error' | 'overwrite' | 'append'): void
   cleanLeftovers(path: string): number
   writeRejects(path: string, items: NativeTable, queries: NativeTable | undefined, force: boolean): Promise<void>
   inspect(
@@ -453,6 +454,41 @@ export interface Addon {
   ): Promise<NativeScan>
   createShuffle(options: NativeShuffleOptions): NativeShuffle
   createDatasetWriter(options: NativeDatasetWriterOptions): NativeDatasetWriter
+  /** JSON: a `DeltaFacts`. */
+  deltaSnapshot(path: string, version?: number, timestampMs?: number): Promise<string>
+  isDeltaTable(path: string): boolean
+  createDeltaWriter(options: NativeDeltaOptions): Promise<NativeDeltaWriter>
+}
+
+/** What the log of a Delta table says of a version. */
+export interface DeltaFacts {
+  version: number
+  timestampMs: number
+  numFiles: number
+  /** null where the log does not tell. */
+  numRows: number | null
+  sizeBytes: number
+  deletedRows: number
+  partitionColumns: string[]
+  schema: { name: string; type: string; nullable: boolean }[]
+}
+
+export interface NativeDeltaOptions {
+  path: string
+  mode: 'error' | 'overwrite' | 'append'
+  /** Of a new table; one that exists keeps its own. */
+  partitionBy: string[]
+  /** An Arrow IPC stream with the schema. */
+  schemaIpc: Uint8Array
+}
+
+/** Rows on their way into a Delta table: nothing is seen of them before `finish`. */
+export interface NativeDeltaWriter {
+  /** Appends the rows of an Arrow IPC stream. */
+  write(ipc: Uint8Array, job: NativeJob): Promise<void>
+  finish(): Promise<{ rows: number; files: number; sizeBytes: number; version: number }>
+  /** Removes what was written, unless it was finished. */
+  abort(): Promise<void>
 }
 
 export interface Progress {

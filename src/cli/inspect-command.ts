@@ -7,7 +7,10 @@ import type { CommandContext } from './main.ts'
 export const inspectHelp: CommandHelp = {
   summary: 'what is in a table, and what a join would stumble over',
   usage: ['nigh inspect FILE [options]'],
-  about: ['FILE: Parquet or Arrow IPC; a file, a directory, a quoted glob, or - for Arrow IPC on stdin.'],
+  about: [
+    'FILE: Parquet or Arrow IPC; a file, a directory, a quoted glob, s3://bucket/key, or - for Arrow IPC on stdin; or a Delta table:',
+    'a directory with a _delta_log, delta:PATH, or delta:PATH@v3 for a version of it.',
+  ],
   flags: {
     id: { type: 'string', value: 'NAME', help: 'id column (id, or the first that can be one)' },
     vector: { type: 'string', value: 'NAME', help: 'vector column (all of them)' },

@@ -18,9 +18,10 @@ export const joinHelp: CommandHelp = {
   summary: 'the k nearest items of each query',
   usage: ['nigh join QUERIES ITEMS --out OUT [options]', 'nigh join ITEMS --self --out OUT [options]'],
   about: [
-    'QUERIES and ITEMS: Parquet or Arrow IPC; a file, a directory, a quoted glob, or - for Arrow IPC on stdin.',
-    'OUT: .parquet, .arrow, .feather, .ipc or .arrows by extension, or - for an Arrow IPC stream on stdout. It appears complete or',
-    'not at all.',
+    'QUERIES and ITEMS: Parquet or Arrow IPC; a file, a directory, a quoted glob, s3://bucket/key, or - for Arrow IPC on stdin; or a',
+    'Delta table: a directory with a _delta_log, delta:PATH, or delta:PATH@v3 for a version of it.',
+    'OUT: .parquet, .arrow, .feather, .ipc or .arrows by extension, delta:PATH for a Delta table, or - for an Arrow IPC stream on',
+    'stdout. It appears complete or not at all. Object stores take the usual AWS_* variables.',
   ],
   flags: {
     k: { type: 'string', short: 'k', value: 'N', help: 'neighbors of each query (10)', group: FIND },
@@ -55,7 +56,13 @@ export const joinHelp: CommandHelp = {
       help: 'a row a query with a list, or a row a neighbor (nested)',
       group: OUTPUT,
     },
-    force: { type: 'boolean', help: 'replace existing files', group: OUTPUT },
+    force: { type: 'boolean', help: 'replace existing files: --mode overwrite', group: OUTPUT },
+    mode: {
+      type: 'string',
+      value: 'MODE',
+      help: 'if OUT exists: error, overwrite, or append to a Delta table (error)',
+      group: OUTPUT,
+    },
     report: {
       type: 'string',
       value: 'FILE',
@@ -154,7 +161,7 @@ function inputs({ positionals, values }: Parsed): { queries: string | undefined;
 function joinOptions(parsed: Parsed, out: string | undefined): JoinOptions {
   const rejects = text(parsed, 'rejects')
   const onInvalid = text(parsed, 'on-invalid') as JoinOptions['onInvalid']
-  const beside = out === undefined || out === '-' ? undefined : `${out}.rejects.parquet`
+  const beside = out === undefined || out === '-' ? undefined : `${out.replace(/^delta:/, '')}.rejects.parquet`
   return {
     k: number(parsed, 'k'),
     metric: text(parsed, 'metric') as JoinOptions['metric'],
@@ -174,6 +181,7 @@ function joinOptions(parsed: Parsed, out: string | undefined): JoinOptions {
     memory: text(parsed, 'memory'),
     tmp: text(parsed, 'tmp'),
     force: isSet(parsed, 'force') || undefined,
+    mode: text(parsed, 'mode') as JoinOptions['mode'],
   }
 }
 

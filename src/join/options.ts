@@ -50,8 +50,10 @@ export interface JoinOptions {
   memory?: number | string | undefined
   /** The directory of temporary files. Default: that of the system. */
   tmp?: string | undefined
-  /** Replace an existing output. */
+  /** Replace an existing output: the same as mode overwrite. */
   force?: boolean | undefined
+  /** What to do with an output that exists; `append` is for Delta tables. Default `error`. */
+  mode?: 'error' | 'overwrite' | 'append' | undefined
 }
 
 /** `JoinOptions` checked, with defaults filled in. */
@@ -77,6 +79,7 @@ export interface JoinParams {
   memory: number
   tmp: string
   force: boolean
+  mode: 'error' | 'overwrite' | 'append'
 }
 
 export interface SideParams {
@@ -93,7 +96,7 @@ const MAX_THREADS = 1024
 const KNOWN: readonly (keyof JoinOptions)[] = [
   ...(['k', 'metric', 'recall', 'exact', 'maxDistance', 'includeSelf', 'idCol', 'featuresCol'] as const),
   ...(['queryIdCol', 'itemIdCol', 'queryFeaturesCol', 'itemFeaturesCol', 'columns', 'queryColumns'] as const),
-  ...(['layout', 'onInvalid', 'rejects', 'threads', 'seed', 'plan', 'memory', 'tmp', 'force'] as const),
+  ...(['layout', 'onInvalid', 'rejects', 'threads', 'seed', 'plan', 'memory', 'tmp', 'force', 'mode'] as const),
 ]
 
 /** Checks the options and fills in the defaults. Throws `INVALID_OPTION` with the parameter's name. */
@@ -114,6 +117,9 @@ export function joinParams(options: JoinOptions): JoinParams {
   if (options.rejects !== undefined && options.onInvalid !== 'drop') {
     throw invalidOption('rejects', 'only together with onInvalid drop (--on-invalid drop)')
   }
+  const force = flag('force', options.force) ?? false
+  const mode = oneOf('mode', options.mode ?? (force ? 'overwrite' : 'error'), ['error', 'overwrite', 'append'])
+  if (force && mode !== 'overwrite') throw invalidOption('mode', `${mode} clashes with force, which is to overwrite`)
   const { metric, distance } = metricOf(options.metric ?? plan?.metric ?? 'l2')
   // A recall of 1 can only be promised by an exact search, and some metrics have no other.
   const all = exact || recall === 1 || !isIndexed(metric)
@@ -141,7 +147,8 @@ export function joinParams(options: JoinOptions): JoinParams {
     plan,
     memory: memoryBytes(options.memory ?? DEFAULT_MEMORY),
     tmp: name('tmp', options.tmp ?? tmpdir()),
-    force: flag('force', options.force) ?? false,
+    force: mode === 'overwrite',
+    mode,
   }
 }
 

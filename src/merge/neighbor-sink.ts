@@ -17,6 +17,7 @@ export interface SinkOptions {
   columns: readonly string[]
   queryColumns: readonly string[]
   force: boolean
+  mode: 'error' | 'overwrite' | 'append'
   /** Name of the list of neighbors. Default `neighbors`. */
   listName?: string | undefined
   /** Leave out the queries' ids, unless they are among the columns. */
@@ -45,7 +46,7 @@ export class NeighborSink {
 
   /** `queries` is undefined in a self join. */
   static create(index: Pick<ItemIndex, 'table'>, queries: NativeTable | undefined, options: SinkOptions): NeighborSink {
-    const { path, layout, columns, queryColumns, force, listName, withoutQueryId, into } = options
+    const { path, layout, columns, queryColumns, force, mode, listName, withoutQueryId, into } = options
     if (into) return new NeighborSink(into)
     const writing = {
       ...(path === undefined ? {} : { path }),
@@ -53,6 +54,7 @@ export class NeighborSink {
       columns: [...columns],
       queryColumns: [...queryColumns],
       force,
+      mode,
       ...(listName === undefined ? {} : { listName }),
       ...(withoutQueryId === undefined ? {} : { withoutQueryId }),
     }

@@ -17,13 +17,14 @@ import { JoinResult } from './join-result.ts'
 import { buildReport } from './report.ts'
 
 export interface OutputOptions extends EngineCall {
-  /** Write the neighbors there (Parquet or Arrow IPC, by extension) instead of giving them back. */
+  /** Write the neighbors there (Parquet or Arrow IPC, by extension; a Delta table with `delta:` in front) instead of giving them back. */
   to?: string | undefined
 }
 
 /** Fails early where an output could only fail late. */
-export function checkOutputs(to: string | undefined, { rejects, force }: JoinParams): void {
-  for (const path of [to, rejects]) if (path !== undefined) checkOutput(path, force)
+export function checkOutputs(to: string | undefined, { rejects, force, mode }: JoinParams): void {
+  if (to !== undefined) checkOutput(to, mode)
+  if (rejects !== undefined) checkOutput(rejects, force ? 'overwrite' : 'error')
 }
 
 /** Opens a side of a join: its columns and its size. */
@@ -169,8 +170,8 @@ export async function joinBlocks(join: BlockJoin, clock: StageClock, options: Ou
   return finished(items, queries, params, clock, outcome, duplicates, options)
 }
 
-export function sinkOf({ layout, force, item, query }: JoinParams, { to }: OutputOptions): SinkOptions {
-  return { path: to, layout, columns: item.columns, queryColumns: query.columns, force }
+export function sinkOf({ layout, force, mode, item, query }: JoinParams, { to }: OutputOptions): SinkOptions {
+  return { path: to, layout, columns: item.columns, queryColumns: query.columns, force, mode }
 }
 
 /** The result with its report; rows that reading dropped are written where asked. */

@@ -2,12 +2,13 @@ import { join } from 'node:path'
 import { addon, type CallOptions, call, callNow, type NativeTable } from '../native.ts'
 
 /**
- * Fails before any work is done where writing could only fail after it: OUTPUT_FORMAT, OUTPUT_EXISTS or OUTPUT_UNWRITABLE.
+ * Fails before any work is done where writing could only fail after it: OUTPUT_FORMAT, OUTPUT_EXISTS, OUTPUT_UNWRITABLE, and
+ * STORAGE_DENIED or STORAGE_UNREACHABLE of object stores.
  * Removes what killed processes left beside the path.
  */
-export function checkOutput(path: string, force: boolean): void {
+export function checkOutput(path: string, mode: 'error' | 'overwrite' | 'append'): void {
   callNow(() => addon().cleanLeftovers(path))
-  callNow(() => addon().checkOutput(path, force))
+  callNow(() => addon().checkOutput(path, mode))
 }
 
 /**

@@ -43,7 +43,8 @@ export interface TablesInput {
 }
 
 /**
- * A table: path (Parquet or Arrow IPC; a file, a directory or a glob; `-` is IPC on stdin), several paths, Arrow data,
+ * A table: path (Parquet or Arrow IPC; a file, a directory, a glob, `s3://bucket/key`, a Delta table with or without `delta:` in
+ * front, `delta:path@v3` for a version of it; `-` is IPC on stdin), several paths, Arrow data,
  * iterables of Arrow data, a dataset of tables, or plain vectors.
  */
 export type TableInput =

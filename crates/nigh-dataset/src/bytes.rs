@@ -45,5 +45,5 @@ pub(crate) fn memory(name: &str, bytes: Bytes, count: &BytesRead) -> Result<Inpu
 
 fn input(name: Arc<str>, source: ByteSource, count: &BytesRead) -> Result<Input> {
     let source = ByteSource::Other(Arc::new(Counted { source, count: count.clone() }));
-    Ok(Input { format: detect(&name, &source)?, name, source })
+    Ok(Input { format: detect(&name, &source)?, name, source, view: None })
 }

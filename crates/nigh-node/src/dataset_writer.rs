@@ -1,6 +1,7 @@
-//! Datasets out: files and directories of Parquet or Arrow IPC.
+//! Datasets out: files and directories of Parquet or Arrow IPC, and Delta tables.
 
 use crate::arrow::Arrow;
+use crate::delta;
 use crate::failure::{Failure, Outcome};
 use crate::job::Job;
 use crate::work::{Product, Work, spawn};
@@ -58,11 +59,18 @@ pub struct DatasetWriter {
 /// Where a further format is added.
 enum Format {
     Files(nigh_dataset::DatasetWriter),
+    Delta(nigh_delta::DeltaWriter),
 }
 
 #[napi]
 pub fn create_dataset_writer(options: DatasetWriting) -> Result<DatasetWriter> {
     let schema = ArrowTable::from_ipc(options.schema_ipc.to_vec().into()).map_err(Failure::from)?.schema;
+    if options.format == "delta" {
+        let mode = delta::mode(&options.mode)?;
+        let writer = nigh_delta::DeltaWriter::new(&options.path, &schema, mode, &options.partition_by);
+        let writer = Format::Delta(writer.map_err(Failure::from)?);
+        return Ok(DatasetWriter { writer: Arc::new(Mutex::new(Some(writer))) });
+    }
     let mode = match options.mode.as_str() {
         "error" => Mode::Error,
         "overwrite" => Mode::Overwrite,
@@ -72,7 +80,7 @@ pub fn create_dataset_writer(options: DatasetWriting) -> Result<DatasetWriter> {
     let format = match options.format.as_str() {
         "parquet" => WriteFormat::Parquet,
         "arrow" => WriteFormat::ArrowFile,
-        other => return Err(unknown("format", other, "parquet or arrow").into()),
+        other => return Err(unknown("format", other, "parquet, arrow or delta").into()),
     };
     let DatasetWriting { path, partition_by, .. } = options;
     let options = WriterOptions { path, format, mode, partition_by };
@@ -94,6 +102,13 @@ impl DatasetWriter {
             let mut open = writer.take().ok_or_else(|| Failure::disposed("dataset writer"))?;
             match &mut open {
                 Format::Files(files) => files.write(&table, &*state)?,
+                Format::Delta(delta) => {
+                    for batch in &table.batches {
+                        nigh_table::check(&*state)?;
+                        delta.write(batch)?;
+                        nigh_table::Control::advance(&*state, batch.num_rows() as u64);
+                    }
+                }
             }
             *writer = Some(open);
             Ok(())
@@ -107,6 +122,11 @@ impl DatasetWriter {
             Format::Files(files) => {
                 let written = files.finish()?;
                 Ok(Done { rows: written.rows, files: written.files, bytes: written.bytes, version: None })
+            }
+            Format::Delta(delta) => {
+                let written = delta.finish()?;
+                let version = Some(written.version);
+                Ok(Done { rows: written.rows, files: written.files, bytes: written.bytes, version })
             }
         })
     }

@@ -1,5 +1,6 @@
 //! A look at tables, and at results of joins, ours or others'.
 
+use crate::delta::resolve;
 use crate::failure::Failure;
 use crate::job::Job;
 use crate::search::{AskedSparse, AskedVectors, Handle, Items, Neighbors, finalize, locked};
@@ -19,7 +20,7 @@ pub fn inspect(
 ) -> Result<AsyncTask<Work<String>>> {
     let (source, state) = (source.take()?, job.state.clone());
     Ok(spawn(move || {
-        let inspection = nigh_table::inspect(&[source], &InspectOptions { id_col, vector_col }, &*state)?;
+        let inspection = nigh_table::inspect(&resolve(vec![source])?, &InspectOptions { id_col, vector_col }, &*state)?;
         serde_json::to_string(&inspection).map_err(|e| Failure::new("INTERNAL", e.to_string()))
     }))
 }
@@ -56,6 +57,7 @@ pub fn read_result(
     let (source, state, items) = (source.take()?, job.state.clone(), items.handle.get()?);
     let queries = queries.map(|q| q.handle.get()).transpose()?.unwrap_or_else(|| items.clone());
     Ok(spawn(move || {
+        let source = resolve(vec![source])?.remove(0);
         let table = nigh_table::read_result(&source, &*state)?;
         let rows = table.rows(&read(&queries), &read(&items))?;
         let repeated = table.count_repeated_queries()?;

@@ -6,6 +6,7 @@
 mod arrow;
 mod asked;
 mod dataset_writer;
+mod delta;
 mod failure;
 mod graph;
 mod handle;

@@ -1,6 +1,7 @@
 //! Tables at rest, read lazily.
 
 use crate::arrow::Arrow;
+use crate::delta;
 use crate::failure::{Failure, Outcome};
 use crate::job::Job;
 use crate::work::{Product, Work, spawn};
@@ -32,16 +33,20 @@ pub(crate) enum Given {
     Ipc(Vec<u8>),
 }
 
-/// Finds the files behind a source. A table format is recognized here.
+/// Finds the files behind a source: those of a Delta table by its log.
 fn resolve(source: Given, version: Option<f64>, timestamp_ms: Option<f64>) -> Outcome<ScanSource> {
-    if version.is_some() || timestamp_ms.is_some() {
-        let text = "a version or timestamp can be asked of a Delta table alone";
-        return Err(Failure::new("INVALID_OPTION", text));
+    match source {
+        Given::Path(path) if nigh_delta::is_delta(&path)? => {
+            let snapshot = delta::snapshot(&path, version, timestamp_ms)?;
+            Ok(ScanSource::Fragments { schema: snapshot.schema.clone(), fragments: snapshot.fragments()? })
+        }
+        _ if version.is_some() || timestamp_ms.is_some() => {
+            let text = "a version or timestamp can be asked of a Delta table alone";
+            Err(Failure::new("INVALID_OPTION", text))
+        }
+        Given::Path(path) => Ok(ScanSource::Path(path)),
+        Given::Ipc(bytes) => Ok(ScanSource::Ipc(bytes.into())),
     }
-    Ok(match source {
-        Given::Path(path) => ScanSource::Path(path),
-        Given::Ipc(bytes) => ScanSource::Ipc(bytes.into()),
-    })
 }
 
 /// A run of row groups or record batches of one file.

@@ -1,5 +1,6 @@
 //! Tables in: sources from JavaScript to a table in native memory.
 
+use crate::delta::resolve;
 use crate::failure::{Failure, Outcome};
 use crate::job::{Job, JobState};
 use crate::search::{Handle, finalize};
@@ -189,7 +190,7 @@ pub fn open_table(
     let (options, state) = (ReadOptions::from(options), job.state.clone());
     let short =
         sources.iter().map(Source::given_bytes).sum::<Option<usize>>().is_some_and(|bytes| bytes <= SHORT_BYTES);
-    answer(short, move || Ok(nigh_table::OpenTable::new(sources, options, &*state)?))
+    answer(short, move || Ok(nigh_table::OpenTable::new(resolve(sources)?, options, &*state)?))
 }
 
 #[napi]

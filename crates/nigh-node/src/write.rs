@@ -1,5 +1,6 @@
 //! Tables out.
 
+use crate::delta::{delta_sink, mode as parse_mode};
 use crate::failure::{Failure, Outcome};
 use crate::job::Job;
 use crate::search::Neighbors;
@@ -23,6 +24,8 @@ pub struct Writing {
     pub list_name: Option<String>,
     /// Leave out the queries' ids, unless they are among the columns.
     pub without_query_id: Option<bool>,
+    /// Of a Delta table.
+    pub mode: String,
 }
 
 #[napi(object)]
@@ -90,8 +93,15 @@ pub fn create_writer(items: &Table, queries: Option<&Table>, options: Writing) -
         list_name: options.list_name.unwrap_or_else(|| "neighbors".into()),
         ..WriteOptions::default()
     };
-    let create = if in_memory { NeighborWriter::in_memory } else { NeighborWriter::create };
-    let writer = create(&items, &queries, &writing).map_err(Failure::from)?;
+    let writer = if in_memory {
+        NeighborWriter::in_memory(&items, &queries, &writing)
+    } else if nigh_delta::delta_path(&writing.path).is_some() {
+        let mode = parse_mode(&options.mode)?;
+        NeighborWriter::to_sink(&items, &queries, &writing, |schema| delta_sink(&writing.path, schema, mode))
+    } else {
+        NeighborWriter::create(&items, &queries, &writing)
+    };
+    let writer = writer.map_err(Failure::from)?;
     Ok(Writer {
         open: Arc::new(Mutex::new(Some(Open { writer, in_memory, neighbors: 0 }))),
         in_memory,
@@ -149,8 +159,16 @@ impl Writer {
 
 /// Fails where `path` cannot become an output.
 #[napi]
-pub fn check_output(path: String, force: bool) -> Result<()> {
-    Ok(nigh_table::check_output(&path, force).map_err(Failure::from)?)
+pub fn check_output(path: String, mode: String) -> Result<()> {
+    if nigh_delta::delta_path(&path).is_some() {
+        return Ok(nigh_delta::check_target(&path, parse_mode(&mode)?).map_err(Failure::from)?);
+    }
+    if mode == "append" {
+        let text =
+            format!("mode: append is for Delta tables, and {path} is a file; write delta:PATH, or overwrite the file");
+        return Err(Failure::new("INVALID_OPTION", text).into());
+    }
+    Ok(nigh_table::check_output(&path, mode == "overwrite").map_err(Failure::from)?)
 }
 
 /// Removes what dead processes left beside `path`.

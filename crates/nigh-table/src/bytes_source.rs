@@ -1,4 +1,4 @@
-//! Random access to a file or to memory, shared by threads.
+//! Random access to a file, to an object of a store or to memory, shared by threads.
 //! Files are read by position, never mapped: one that shrinks while we read gives an error, not a SIGBUS.
 
 use std::fs::File;
@@ -6,6 +6,7 @@ use std::io::{self, BufReader, Read};
 use std::sync::Arc;
 
 use bytes::Bytes;
+use nigh_store::{Place, RemoteFile};
 use parquet::errors::ParquetError;
 use parquet::file::reader::{ChunkReader, Length};
 
@@ -21,6 +22,7 @@ pub enum ByteSource {
     File { file: Arc<File>, len: u64 },
     Memory(Bytes),
     Other(Arc<dyn ReadBytes>),
+    Remote(RemoteFile),
 }
 
 #[cfg(unix)]
@@ -59,6 +61,7 @@ impl Read for Cursor {
                 buf[..n].copy_from_slice(&other.read(self.offset, n)?);
                 n
             }
+            ByteSource::Remote(file) => file.read_at(buf, self.offset)?,
         };
         self.offset += n as u64;
         Ok(n)
@@ -67,6 +70,9 @@ impl Read for Cursor {
 
 impl ByteSource {
     pub fn open(path: &str) -> io::Result<ByteSource> {
+        if nigh_store::is_url(path) {
+            return Ok(ByteSource::Remote(RemoteFile::open(Place::of(path)?)?));
+        }
         let file = File::open(path)?;
         let len = file.metadata()?.len();
         Ok(ByteSource::File { file: Arc::new(file), len })
@@ -77,6 +83,7 @@ impl ByteSource {
             ByteSource::File { len, .. } => *len,
             ByteSource::Memory(bytes) => bytes.len() as u64,
             ByteSource::Other(other) => other.size(),
+            ByteSource::Remote(file) => file.len(),
         }
     }
 
@@ -91,6 +98,7 @@ impl ByteSource {
         match self {
             ByteSource::Memory(bytes) => Ok(bytes.slice(start as usize..end as usize)),
             ByteSource::Other(other) => other.read(start, length),
+            ByteSource::Remote(file) => file.read_range(start, length),
             ByteSource::File { .. } => {
                 let mut buffer = Vec::new();
                 buffer.try_reserve_exact(length).map_err(io::Error::other)?;

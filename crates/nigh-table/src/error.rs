@@ -31,6 +31,12 @@ pub mod code {
     pub const FILTER_INVALID: &str = "FILTER_INVALID";
     pub const INVALID_ARGUMENT: &str = "INVALID_ARGUMENT";
     pub const TOO_LARGE: &str = "TOO_LARGE";
+    pub const STORAGE_DENIED: &str = "STORAGE_DENIED";
+    pub const STORAGE_UNREACHABLE: &str = "STORAGE_UNREACHABLE";
+    pub const NOT_A_DELTA_TABLE: &str = "NOT_A_DELTA_TABLE";
+    pub const DELTA_VERSION: &str = "DELTA_VERSION";
+    pub const DELTA_UNSUPPORTED: &str = "DELTA_UNSUPPORTED";
+    pub const DELTA_CONFLICT: &str = "DELTA_CONFLICT";
     /// A caller broke this crate's contract, or this crate has a bug.
     pub const INTERNAL: &str = "INTERNAL";
 }
@@ -57,6 +63,9 @@ impl TableError {
 
     /// An input that opened but whose content cannot be decoded.
     pub fn corrupt(file: &str, source: impl StdError + Send + Sync + 'static) -> TableError {
+        if let Some(stored) = io_cause(&source).and_then(stored) {
+            return stored.into();
+        }
         match io_cause(&source).map(|e| (e.kind(), e.to_string())) {
             // The libraries report short input as I/O errors; anything else is the disk's or the file system's fault.
             Some((kind, text)) if !matches!(kind, io::ErrorKind::UnexpectedEof | io::ErrorKind::InvalidData | io::ErrorKind::Other | io::ErrorKind::InvalidInput) => {
@@ -72,6 +81,9 @@ impl TableError {
 
     /// An input that cannot be opened or read.
     pub fn unreadable(file: &str, source: io::Error) -> TableError {
+        if let Some(stored) = stored(&source) {
+            return stored.into();
+        }
         let error = match source.kind() {
             io::ErrorKind::NotFound => {
                 TableError::new(code::FILE_NOT_FOUND, format!("{file}: there is no such file; check the path"))
@@ -87,6 +99,9 @@ impl TableError {
 
     /// An output that cannot be created or written.
     pub fn unwritable(file: &str, source: io::Error) -> TableError {
+        if let Some(stored) = stored(&source) {
+            return stored.into();
+        }
         let error = match source.kind() {
             io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => TableError::new(
                 code::DISK_FULL,
@@ -100,6 +115,7 @@ impl TableError {
     /// A failed encode: the I/O error inside decides, if there is one.
     pub fn write_failed(file: &str, source: impl StdError + Send + Sync + 'static) -> TableError {
         match io_cause(&source) {
+            Some(e) if stored(e).is_some() => stored(e).map_or_else(|| TableError::internal(file), TableError::from),
             Some(e) => {
                 let copy = e
                     .raw_os_error()
@@ -114,6 +130,17 @@ impl TableError {
     pub fn internal(message: impl Into<String>) -> TableError {
         TableError::new(code::INTERNAL, message)
     }
+}
+
+impl From<nigh_store::StoreError> for TableError {
+    fn from(error: nigh_store::StoreError) -> TableError {
+        TableError::new(error.code, error.message)
+    }
+}
+
+/// What a store said, where the error is its.
+fn stored(error: &io::Error) -> Option<nigh_store::StoreError> {
+    error.get_ref()?.downcast_ref::<nigh_store::StoreError>().cloned()
 }
 
 impl From<nigh_core::Error> for TableError {

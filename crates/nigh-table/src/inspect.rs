@@ -146,7 +146,11 @@ pub fn inspect(sources: &[Source], options: &InspectOptions, control: &dyn Contr
         }
     }
     control.set_total(infos.iter().map(|f| f.rows).sum());
-    let first = files.first().map_or_else(|| Arc::new(Schema::empty()), |f| f.schema());
+    let known = sources.iter().find_map(|source| match source {
+        Source::Fragments { schema, .. } => Some(schema.clone()),
+        _ => None,
+    });
+    let first = files.first().map(|f| f.schema()).or(known).unwrap_or_else(|| Arc::new(Schema::empty()));
     let first_name = infos.first().map_or(String::new(), |f| f.name.clone());
     let mut probe = Probe::new(&first, &first_name, options)?;
     let mut notes = Vec::new();

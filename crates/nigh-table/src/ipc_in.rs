@@ -237,7 +237,7 @@ impl IpcFile {
     /// Where the table lies in memory, and its length, if it is not a file.
     pub fn given_bytes(&self) -> Option<(usize, usize)> {
         match &self.source {
-            ByteSource::File { .. } | ByteSource::Other(_) => None,
+            ByteSource::File { .. } | ByteSource::Other(_) | ByteSource::Remote(_) => None,
             ByteSource::Memory(bytes) => Some((bytes.as_ptr() as usize, bytes.len())),
         }
     }

@@ -5,6 +5,7 @@
 
 mod bytes_source;
 mod columns;
+mod conform;
 mod control;
 pub mod error;
 mod fragment;
@@ -25,8 +26,10 @@ mod scan;
 mod source;
 mod table;
 mod vector;
+mod view;
 mod write;
 
+pub use conform::{conform, same_id};
 pub use control::{Control, check};
 pub use error::{Result, TableError, code};
 pub use fragment::{ColumnStatistics, Fragment, FragmentStatistics};
@@ -45,7 +48,7 @@ pub use write::items::write_items;
 pub use write::neighbors::{
     Layout, NeighborWriter, NeighborsRef, WriteOptions, Written, check_output, write_to_ipc_bytes,
 };
-pub use write::output::{Compression, WriteFormat};
+pub use write::output::{BatchSink, Compression, WriteFormat};
 pub use write::rejects::write_rejects;
 pub use write::temp::{clean_leftovers, temp_name};
 

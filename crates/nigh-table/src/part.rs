@@ -72,6 +72,17 @@ impl Part {
         TableError::new(code::CORRUPT_FILE, format!("{}: {why}; write the file again", self.file))
     }
 
+    /// Rows of this part that its table does not have any more, ascending.
+    fn deleted(&self) -> Vec<usize> {
+        match &self.kind {
+            Kind::RowGroup { file, .. } => {
+                let deleted = file.deleted(self.first_row, self.rows);
+                deleted.iter().map(|row| (row - self.first_row) as usize).collect()
+            }
+            _ => Vec::new(),
+        }
+    }
+
     /// The length of the first vector that is neither null nor empty.
     pub fn first_dim(&self) -> Result<Option<usize>> {
         let form = self.columns.form;
@@ -205,7 +216,8 @@ impl Part {
             }
         }
         let (mut ids, mut columns) = (Vec::new(), Vec::new());
-        let (mut skips, mut rejects) = (Vec::new(), Vec::new());
+        let deleted = self.deleted();
+        let (mut skips, mut rejects) = (deleted.clone(), Vec::new());
         let mut start = 0;
         let shared = matches!(self.kind, Kind::Batch { .. });
         let decode = |array: &ArrayRef, wanted: &DataType| {
@@ -216,7 +228,9 @@ impl Part {
             if let (Some(at), Some(field)) = (self.columns.id, &self.columns.id_field) {
                 let chunk = decode(column(&batch, roots, at)?, field.data_type())?;
                 if chunk.null_count() > 0 {
-                    for i in (0..chunk.len()).filter(|&i| chunk.is_null(i)) {
+                    let nulls =
+                        (0..chunk.len()).filter(|&i| chunk.is_null(i) && deleted.binary_search(&(start + i)).is_err());
+                    for i in nulls {
                         skips.push(start + i);
                         rejects.push(names.judge(names.null_id(self.first_row + (start + i) as u64))?);
                     }
@@ -234,6 +248,7 @@ impl Part {
             columns.push(self.carried(Vec::new(), self.rows)?);
         }
 
+        skips.sort_unstable();
         let sink = Sink::new(names, dim, self.first_row, out.store, &skips);
         let mut sink = if out.sparse { sink.without_zeros() } else { sink };
         fill(&mut sink)?;

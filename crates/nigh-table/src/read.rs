@@ -174,6 +174,10 @@ impl Plan {
                 plan.add_matrix(matrices, values, dim, ids, options)?;
                 matrices += 1;
             } else {
+                if let Source::Fragments { name, schema, .. } = &source {
+                    // Of a table without rows, too, the columns must be there.
+                    plan.select(&name.as_str().into(), Selection::of(schema, name, options)?, options.side)?;
+                }
                 for input in source::inputs(&source, &mut buffers)? {
                     plan.add_input(input, options)?;
                 }
@@ -208,11 +212,11 @@ impl Plan {
     }
 
     fn add_input(&mut self, input: Input, options: &ReadOptions) -> Result<()> {
-        let Input { name, format, source } = input;
+        let Input { name, format, source, view } = input;
         let bytes = source.size();
         let mut rows = 0;
         if format == Format::Parquet {
-            let file = Arc::new(ParquetFile::open(name.clone(), source)?);
+            let file = Arc::new(ParquetFile::open(name.clone(), source, view.as_ref())?);
             let columns = self.select(&name, Selection::of(file.schema(), &name, options)?, options.side)?;
             let fast = if columns.form.bits { None } else { FastColumn::of(&file, columns.vector) };
             for (group, n) in file.row_group_rows().enumerate() {

@@ -19,9 +19,9 @@ pub enum AnyFile {
 
 impl AnyFile {
     pub fn open(input: Input) -> Result<AnyFile> {
-        let Input { name, format, source } = input;
+        let Input { name, format, source, view } = input;
         Ok(match format {
-            Format::Parquet => AnyFile::Parquet(ParquetFile::open(name, source)?),
+            Format::Parquet => AnyFile::Parquet(ParquetFile::open(name, source, view.as_ref())?),
             _ => AnyFile::Ipc(IpcFile::open(name, source, format)?),
         })
     }
@@ -40,10 +40,18 @@ impl AnyFile {
         }
     }
 
-    /// Rows of each row group or batch.
+    /// Rows of each row group or batch that are there to be seen.
     pub fn groups(&self) -> Vec<usize> {
         match self {
-            AnyFile::Parquet(f) => f.row_group_rows().collect(),
+            AnyFile::Parquet(f) => {
+                let mut first = 0;
+                let visible = |rows: usize| {
+                    let deleted = f.deleted(first, rows).len();
+                    first += rows as u64;
+                    rows.saturating_sub(deleted)
+                };
+                f.row_group_rows().map(visible).collect()
+            }
             AnyFile::Ipc(f) => f.batch_rows().collect(),
         }
     }
@@ -88,9 +96,13 @@ impl AnyFile {
         guard(self.name(), || {
             match self {
                 AnyFile::Parquet(f) => {
+                    let mut row = f.row_group_rows().take(group).sum::<usize>() as u64;
                     for batch in f.batches(group, roots, batch_rows)? {
                         check(control)?;
-                        each(&batch?)?;
+                        let batch = batch?;
+                        let rows = batch.num_rows() as u64;
+                        each(&f.without_deleted(row, batch)?)?;
+                        row += rows;
                     }
                 }
                 AnyFile::Ipc(f) => {

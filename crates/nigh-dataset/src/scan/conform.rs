@@ -2,12 +2,11 @@
 
 use std::sync::Arc;
 
-use arrow_array::cast::AsArray;
-use arrow_array::{Array, ArrayRef, RecordBatch, StructArray, UInt32Array, new_null_array};
+use arrow_array::{Array, ArrayRef, RecordBatch, UInt32Array, new_null_array};
 use arrow_cast::{CastOptions, cast_with_options};
-use arrow_schema::{ArrowError, DataType, Field, Schema, SchemaRef};
+use arrow_schema::{ArrowError, DataType, Schema, SchemaRef};
 use arrow_select::take::take;
-use nigh_table::{Result, TableError, code};
+use nigh_table::{Result, TableError, code, conform, same_id};
 
 use super::files::TableFile;
 use crate::table::{batch_of, kernel};
@@ -39,7 +38,8 @@ impl Plan {
                 continue;
             }
             let physical = file.physical(field.name(), field.name());
-            match in_file.fields().iter().position(|f| f.name() == physical) {
+            let named = in_file.fields().iter().position(|f| f.name() == physical);
+            match named.or_else(|| in_file.fields().iter().position(|f| same_id(f, field))) {
                 Some(root) => from.push(From::Root(root)),
                 None if file.may_lack && field.is_nullable() => from.push(From::Null),
                 None => {
@@ -64,7 +64,7 @@ impl Plan {
             let array = match from {
                 From::Root(root) => {
                     let at = read.binary_search(root).map_err(|_| TableError::internal("a column was not read"))?;
-                    conform(file, batch.column(at), field, field.name())
+                    conform(batch.column(at), field, field.name(), file.fragment.physical.as_deref())
                 }
                 From::Constant(value) if value.logical_null_count() > 0 => Ok(new_null_array(field.data_type(), rows)),
                 From::Constant(value) => cast(value, field.data_type())
@@ -95,57 +95,6 @@ fn cast(array: &ArrayRef, to: &DataType) -> std::result::Result<ArrayRef, ArrowE
         return Ok(array.clone());
     }
     cast_with_options(array, to, &CastOptions { safe: false, ..CastOptions::default() })
-}
-
-/// `array` as `field` has it; fields of structs are found by their names in the file.
-fn conform(file: &TableFile, array: &ArrayRef, field: &Field, path: &str) -> std::result::Result<ArrayRef, ArrowError> {
-    let (from, to) = (array.data_type(), field.data_type());
-    if from == to {
-        return Ok(array.clone());
-    }
-    match (from, to) {
-        (DataType::Struct(_), DataType::Struct(fields)) => {
-            let parent = array.as_struct();
-            let mut children = Vec::with_capacity(fields.len());
-            for child in fields {
-                let path = format!("{path}.{}", child.name());
-                children.push(match parent.column_by_name(file.physical(&path, child.name())) {
-                    Some(found) => conform(file, found, child, &path)?,
-                    None if child.is_nullable() => new_null_array(child.data_type(), array.len()),
-                    None => return Err(ArrowError::SchemaError(format!("there is no field \"{path}\""))),
-                });
-            }
-            let rebuilt =
-                StructArray::try_new_with_length(fields.clone(), children, parent.nulls().cloned(), array.len())?;
-            Ok(Arc::new(rebuilt))
-        }
-        (DataType::List(_), DataType::List(element)) => {
-            let list = array.as_list::<i32>();
-            let values = conform(file, list.values(), element, &format!("{path}.element"))?;
-            let offsets = list.offsets().clone();
-            let rebuilt = arrow_array::ListArray::try_new(element.clone(), offsets, values, list.nulls().cloned())?;
-            Ok(Arc::new(rebuilt))
-        }
-        (DataType::Map(_, _), DataType::Map(entries, sorted)) => {
-            let map = array.as_map();
-            let DataType::Struct(fields) = entries.data_type() else {
-                return Err(ArrowError::SchemaError("a map without entries".into()));
-            };
-            // By position: the entries' own names differ between writers.
-            let key = conform(file, map.keys(), &fields[0], &format!("{path}.key"))?;
-            let value = conform(file, map.values(), &fields[1], &format!("{path}.value"))?;
-            let inner = StructArray::try_new(fields.clone(), vec![key, value], None)?;
-            let rebuilt = arrow_array::MapArray::try_new(
-                entries.clone(),
-                map.offsets().clone(),
-                inner,
-                map.nulls().cloned(),
-                *sorted,
-            )?;
-            Ok(Arc::new(rebuilt))
-        }
-        _ => cast(array, to),
-    }
 }
 
 /// The columns of `schema` from a batch that has them among others.

@@ -25,8 +25,9 @@ pub(crate) struct FastColumn {
 }
 
 impl FastColumn {
-    /// The fast way into root column `root`, if it is a list of float32 or float64 in any of Parquet's shapes.
-    pub fn of(file: &ParquetFile, root: usize) -> Option<FastColumn> {
+    /// The fast way into column `at`, if it is a list of float32 or float64 in any of Parquet's shapes.
+    pub fn of(file: &ParquetFile, at: usize) -> Option<FastColumn> {
+        let root = file.root(at)?;
         let schema = file.metadata.parquet_schema();
         let mut leaves = (0..schema.num_columns()).filter(|&i| schema.get_column_root_idx(i) == root);
         let leaf = leaves.next()?;

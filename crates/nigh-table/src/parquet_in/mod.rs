@@ -11,16 +11,19 @@ use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions};
 use crate::bytes_source::ByteSource;
 use crate::error::{Result, TableError, code};
 use crate::guard::guard;
+use crate::view::{FileView, View};
 
 /// An open Parquet file with its metadata read.
 pub struct ParquetFile {
     pub name: Arc<str>,
     pub source: ByteSource,
     pub metadata: ArrowReaderMetadata,
+    /// The columns of its table in this file; None: the file's own.
+    pub view: Option<FileView>,
 }
 
 impl ParquetFile {
-    pub fn open(name: Arc<str>, source: ByteSource) -> Result<ParquetFile> {
+    pub fn open(name: Arc<str>, source: ByteSource, view: Option<&View>) -> Result<ParquetFile> {
         let metadata = guard(&name, || {
             let load = |skip: bool| {
                 ArrowReaderMetadata::load(&source, ArrowReaderOptions::new().with_skip_arrow_metadata(skip))
@@ -37,7 +40,8 @@ impl ParquetFile {
                 error => error,
             })
         })?;
-        let file = ParquetFile { name, source, metadata };
+        let view = view.map(|view| view.of_file(&name, metadata.schema())).transpose()?;
+        let file = ParquetFile { name, source, metadata, view };
         for group in file.metadata.metadata().row_groups() {
             if group.num_rows() < 0 {
                 return Err(TableError::new(
@@ -49,12 +53,19 @@ impl ParquetFile {
         Ok(file)
     }
 
+    /// The columns that the other calls number.
     pub fn schema(&self) -> &SchemaRef {
-        self.metadata.schema()
+        self.view.as_ref().map_or_else(|| self.metadata.schema(), |view| view.schema())
     }
 
-    /// Decompressed bytes of a root column in a row group.
-    pub fn column_bytes(&self, group: usize, root: usize) -> u64 {
+    /// Where column `at` is among the file's root columns; None if the file does not have it.
+    pub fn root(&self, at: usize) -> Option<usize> {
+        self.view.as_ref().map_or(Some(at), |view| view.root(at))
+    }
+
+    /// Decompressed bytes of a column in a row group.
+    pub fn column_bytes(&self, group: usize, at: usize) -> u64 {
+        let Some(root) = self.root(at) else { return 0 };
         let schema = self.metadata.parquet_schema();
         let columns = self.metadata.metadata().row_group(group).columns().iter().enumerate();
         let own = columns.filter(|(leaf, _)| schema.get_column_root_idx(*leaf) == root);

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use arrow_schema::ArrowError;
+use arrow_schema::{ArrowError, SchemaRef};
 use parquet::basic::Encoding;
 use parquet::file::properties::{EnabledStatistics, WriterProperties, WriterPropertiesBuilder};
 use parquet::schema::types::ColumnPath;
@@ -11,7 +11,7 @@ use crate::control::{Control, check};
 use crate::error::{Result, TableError, code};
 use crate::table::Table;
 use crate::write::batch::Shape;
-use crate::write::output::{Compression, Output};
+use crate::write::output::{BatchSink, Compression, Output};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Layout {
@@ -143,6 +143,18 @@ impl NeighborWriter {
         Ok(NeighborWriter::new("memory", shape, output))
     }
 
+    /// The same, to what `open` makes of the schema.
+    pub fn to_sink(
+        items: &Table,
+        queries: &Table,
+        options: &WriteOptions,
+        open: impl FnOnce(&SchemaRef) -> Result<Box<dyn BatchSink>>,
+    ) -> Result<NeighborWriter> {
+        let shape = Shape::new(items, queries, options)?;
+        let output = Output::sink(&options.path, open(&shape.schema)?);
+        Ok(NeighborWriter::new(&options.path, shape, output))
+    }
+
     fn new(name: &str, shape: Shape, output: Output) -> NeighborWriter {
         NeighborWriter {
             name: name.into(),
@@ -267,6 +279,9 @@ pub fn write_to_ipc_bytes(
 /// Fails early, before any work, if `path` cannot become an output: OUTPUT_FORMAT, OUTPUT_EXISTS or OUTPUT_UNWRITABLE.
 pub fn check_output(path: &str, force: bool) -> Result<()> {
     crate::write::output::WriteFormat::of(path)?;
+    if nigh_store::is_url(path) {
+        return crate::write::output::check_object(path, force).map(drop);
+    }
     if path == "-" || Path::new(path).metadata().is_ok_and(|m| !m.is_file() && !m.is_dir()) {
         return Ok(());
     }

@@ -12,6 +12,8 @@ use parquet::arrow::ArrowWriter;
 use parquet::basic::{Compression as ParquetCompression, ZstdLevel};
 use parquet::file::properties::WriterPropertiesBuilder;
 
+use nigh_store::{Place, Upload};
+
 use crate::error::{Result, TableError, code};
 use crate::write::temp::{TempFile, clean_leftovers};
 
@@ -38,7 +40,7 @@ impl WriteFormat {
             _ => Err(TableError::new(
                 code::OUTPUT_FORMAT,
                 format!(
-                    "{path}: unknown extension; use .parquet, .arrow, .feather, .ipc or .arrows, or - for a stream on stdout"
+                    "{path}: unknown extension; use .parquet, .arrow, .feather, .ipc or .arrows, - for a stream on stdout, or delta: and a path for a Delta table"
                 ),
             )),
         }
@@ -87,6 +89,7 @@ pub(crate) struct Target {
 
 enum To {
     File(BufWriter<File>),
+    Object(Box<Upload>),
     Stdout(BufWriter<io::Stdout>),
     Memory(Vec<u8>),
 }
@@ -95,6 +98,7 @@ impl Write for Target {
     fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
         let n = match &mut self.to {
             To::File(w) => w.write(buf),
+            To::Object(w) => w.write(buf),
             To::Stdout(w) => w.write(buf),
             To::Memory(w) => w.write(buf),
         }?;
@@ -106,12 +110,29 @@ impl Write for Target {
         match &mut self.to {
             To::File(w) => w.flush(),
             To::Stdout(w) => w.flush(),
-            To::Memory(_) => Ok(()),
+            To::Object(_) | To::Memory(_) => Ok(()),
         }
     }
 }
 
+/// Where batches of a result go that become no file: a table of a table format. Dropped before `finish`, it leaves nothing.
+pub trait BatchSink: Send {
+    fn write(&mut self, batch: &RecordBatch) -> Result<()>;
+    /// Puts the rows into place; gives their size in bytes.
+    fn finish(self: Box<Self>) -> Result<u64>;
+}
+
+/// The place of an object to be written. Error OUTPUT_EXISTS if it is there and `force` is not given.
+pub(crate) fn check_object(path: &str, force: bool) -> Result<Place> {
+    let place = Place::of(path)?;
+    if place.exists()? && !force {
+        return Err(TableError::new(code::OUTPUT_EXISTS, format!("{path}: exists; use --force to replace it")));
+    }
+    Ok(place)
+}
+
 enum Encoder {
+    Sink(Box<dyn BatchSink>),
     Parquet(Box<ArrowWriter<Target>>),
     File(FileWriter<Target>),
     Stream(StreamWriter<Target>),
@@ -140,6 +161,10 @@ impl Output {
             let to = To::Stdout(BufWriter::with_capacity(BUFFER, io::stdout()));
             return Output::new("stdout", to, None, format, schema, compression, parquet);
         }
+        if nigh_store::is_url(path) {
+            let upload = Box::new(Upload::create(check_object(path, force)?)?);
+            return Output::new(path, To::Object(upload), None, format, schema, compression, parquet);
+        }
         clean_leftovers(path);
         let (temp, file) = TempFile::create(path, force)?;
         Output::new(
@@ -164,6 +189,10 @@ impl Output {
             Compression::None,
             parquet,
         )
+    }
+
+    pub fn sink(name: &str, sink: Box<dyn BatchSink>) -> Output {
+        Output { name: name.into(), encoder: Encoder::Sink(sink), temp: None }
     }
 
     fn new(
@@ -197,6 +226,7 @@ impl Output {
     /// Appends a batch; in Parquet it becomes a row group.
     pub fn write(&mut self, batch: &RecordBatch) -> Result<()> {
         match &mut self.encoder {
+            Encoder::Sink(sink) => sink.write(batch),
             Encoder::Parquet(w) => {
                 w.write(batch).and_then(|()| w.flush()).map_err(|e| TableError::write_failed(&self.name, e))
             }
@@ -209,6 +239,7 @@ impl Output {
     pub fn finish(self) -> Result<(u64, Vec<u8>)> {
         let name = self.name;
         let mut target = match self.encoder {
+            Encoder::Sink(sink) => return Ok((sink.finish()?, Vec::new())),
             Encoder::Parquet(w) => w.into_inner().map_err(|e| TableError::write_failed(&name, e))?,
             Encoder::File(mut w) => {
                 w.finish().and_then(|()| w.into_inner()).map_err(|e| TableError::write_failed(&name, e))?
@@ -224,6 +255,10 @@ impl Output {
                 if let Some(temp) = self.temp {
                     temp.commit(writer.get_ref())?;
                 }
+                Ok((bytes, Vec::new()))
+            }
+            To::Object(upload) => {
+                upload.finish()?;
                 Ok((bytes, Vec::new()))
             }
             To::Stdout(_) => Ok((bytes, Vec::new())),

@@ -2,6 +2,7 @@ mod bits_and_pairs;
 mod common;
 mod corrupt;
 mod errors;
+mod fragments;
 mod ids;
 mod inspect;
 mod result;

@@ -1,0 +1,215 @@
+//! Delta tables: what a path means, what its log tells, and rows on their way into one.
+
+use crate::failure::{Failure, Outcome};
+use crate::job::Job;
+use crate::work::{Product, Work, spawn};
+use arrow_array::RecordBatch;
+use arrow_ipc::reader::StreamReader;
+use arrow_schema::SchemaRef;
+use napi::bindgen_prelude::*;
+use napi_derive::napi;
+use nigh_delta::{DeltaSnapshot, DeltaWriter, Mode, TimeTravel};
+use nigh_table::{BatchSink, Source};
+use std::io::Cursor;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// Paths of Delta tables become the fragments of their newest version, or of that of `delta:PATH@v3`; other sources stay as they are.
+pub fn resolve(sources: Vec<Source>) -> Outcome<Vec<Source>> {
+    sources
+        .into_iter()
+        .map(|source| match source {
+            Source::Path(path) if nigh_delta::is_delta(&path)? => {
+                let snapshot = snapshot(&path, None, None)?;
+                let (schema, fragments) = (snapshot.schema.clone(), Arc::new(snapshot.fragments()?));
+                Ok(Source::Fragments { name: nigh_delta::versioned(&path).0.into(), schema, fragments })
+            }
+            other => Ok(other),
+        })
+        .collect()
+}
+
+/// The version of a table that is asked for, or that its path names (`delta:PATH@v3`), or the newest.
+pub fn snapshot(path: &str, version: Option<f64>, timestamp_ms: Option<f64>) -> Outcome<DeltaSnapshot> {
+    let (table, named) = nigh_delta::versioned(path);
+    let when = match (time_travel(version, timestamp_ms)?, named) {
+        (TimeTravel::Latest, Some(version)) => TimeTravel::Version(version),
+        (when, _) => when,
+    };
+    Ok(DeltaSnapshot::open(table, when)?)
+}
+
+/// A version by its number or by a time; neither is the newest.
+fn time_travel(version: Option<f64>, timestamp_ms: Option<f64>) -> Outcome<TimeTravel> {
+    match (version, timestamp_ms) {
+        (None, None) => Ok(TimeTravel::Latest),
+        (Some(version), None) if version >= 0.0 && version.fract() == 0.0 => Ok(TimeTravel::Version(version as u64)),
+        (None, Some(ms)) if ms.is_finite() => Ok(TimeTravel::TimestampMs(ms as i64)),
+        _ => {
+            Err(Failure::new("INVALID_OPTION", "version: give a version, a whole number of 0 or more, or a timestamp"))
+        }
+    }
+}
+
+/// What the log of a Delta table says, as JSON: `version`, `timestampMs`, `numFiles`, `numRows` (null where the log does not
+/// tell), `sizeBytes`, `deletedRows`, `partitionColumns` and `schema`.
+#[napi]
+pub fn delta_snapshot(
+    path: String,
+    version: Option<f64>,
+    timestamp_ms: Option<f64>,
+) -> Result<AsyncTask<Work<String>>> {
+    Ok(spawn(move || {
+        let snapshot = snapshot(&path, version, timestamp_ms)?;
+        let fragments = snapshot.fragments()?;
+        let deleted = |f: &nigh_table::Fragment| f.deleted.as_ref().map_or(0, |rows| rows.len() as u64);
+        let rows = fragments.iter().map(|f| Some(f.num_rows?.saturating_sub(deleted(f)))).sum::<Option<u64>>();
+        let field = |f: &Arc<arrow_schema::Field>| serde_json::json!({ "name": f.name(), "type": f.data_type().to_string(), "nullable": f.is_nullable() });
+        let facts = serde_json::json!({
+            "version": snapshot.version(),
+            "timestampMs": snapshot.timestamp_ms()?,
+            "numFiles": fragments.len(),
+            "numRows": rows,
+            "sizeBytes": fragments.iter().filter_map(|f| f.size).sum::<u64>(),
+            "deletedRows": fragments.iter().map(deleted).sum::<u64>(),
+            "partitionColumns": snapshot.partition_columns(),
+            "schema": snapshot.schema.fields().iter().map(field).collect::<Vec<_>>(),
+        });
+        Ok(facts.to_string())
+    }))
+}
+
+/// Whether a path is to be read as a Delta table.
+#[napi]
+pub fn is_delta_table(path: String) -> Result<bool> {
+    Ok(nigh_delta::is_delta(&path).map_err(Failure::from)?)
+}
+
+/// What to do with a table that exists.
+pub fn mode(mode: &str) -> Outcome<Mode> {
+    match mode {
+        "error" => Ok(Mode::Error),
+        "overwrite" => Ok(Mode::Overwrite),
+        "append" => Ok(Mode::Append),
+        other => {
+            Err(Failure::new("INVALID_OPTION", format!("mode: must be error, overwrite or append, not {other:?}")))
+        }
+    }
+}
+
+/// A result on its way into a Delta table.
+struct Sink(DeltaWriter);
+
+impl BatchSink for Sink {
+    fn write(&mut self, batch: &RecordBatch) -> nigh_table::Result<()> {
+        self.0.write(batch)
+    }
+    fn finish(self: Box<Self>) -> nigh_table::Result<u64> {
+        Ok(self.0.finish()?.bytes)
+    }
+}
+
+pub fn delta_sink(path: &str, schema: &SchemaRef, mode: Mode) -> nigh_table::Result<Box<dyn BatchSink>> {
+    Ok(Box::new(Sink(DeltaWriter::new(path, schema, mode, &[])?)))
+}
+
+#[napi(object, object_to_js = false)]
+pub struct DeltaOptions {
+    pub path: String,
+    pub mode: String,
+    pub partition_by: Vec<String>,
+    /// An Arrow IPC stream with the schema.
+    pub schema_ipc: Uint8Array,
+}
+
+/// A Delta table being written; nothing of it is seen before `finish`.
+#[napi(js_name = "DeltaWriter")]
+pub struct NativeDeltaWriter {
+    open: Arc<Mutex<Option<DeltaWriter>>>,
+}
+
+/// What was written.
+#[napi(object)]
+pub struct WrittenDelta {
+    pub rows: f64,
+    pub files: f64,
+    pub size_bytes: f64,
+    pub version: f64,
+}
+
+impl Product for DeltaWriter {
+    type JsValue = NativeDeltaWriter;
+    fn into_js(self, _env: &Env) -> Result<NativeDeltaWriter> {
+        Ok(NativeDeltaWriter { open: Arc::new(Mutex::new(Some(self))) })
+    }
+}
+
+impl Product for nigh_delta::Written {
+    type JsValue = WrittenDelta;
+    fn into_js(self, _env: &Env) -> Result<WrittenDelta> {
+        Ok(WrittenDelta {
+            rows: self.rows as f64,
+            files: self.files as f64,
+            size_bytes: self.bytes as f64,
+            version: self.version as f64,
+        })
+    }
+}
+
+fn invalid_ipc(error: arrow_schema::ArrowError) -> Failure {
+    Failure::new("INVALID_ARGUMENT", format!("not an Arrow IPC stream: {error}"))
+}
+
+fn lock(open: &Mutex<Option<DeltaWriter>>) -> MutexGuard<'_, Option<DeltaWriter>> {
+    open.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Opens a Delta table for writing.
+#[napi]
+pub fn create_delta_writer(options: DeltaOptions) -> Result<AsyncTask<Work<DeltaWriter>>> {
+    let mode = mode(&options.mode)?;
+    let reader = StreamReader::try_new(Cursor::new(options.schema_ipc.to_vec()), None).map_err(invalid_ipc)?;
+    let schema = reader.schema();
+    Ok(spawn(move || Ok(DeltaWriter::new(&options.path, &schema, mode, &options.partition_by)?)))
+}
+
+#[napi]
+impl NativeDeltaWriter {
+    /// Appends the rows of an Arrow IPC stream.
+    #[napi]
+    pub fn write(&self, ipc: Uint8Array, job: &Job) -> Result<AsyncTask<Work<()>>> {
+        let (open, state, bytes) = (self.open.clone(), job.state.clone(), ipc.to_vec());
+        Ok(spawn(move || {
+            let mut open = lock(&open);
+            let writer = open.as_mut().ok_or_else(|| Failure::disposed("writer"))?;
+            for batch in StreamReader::try_new(Cursor::new(bytes), None).map_err(invalid_ipc)? {
+                if nigh_core::Control::cancelled(&*state) {
+                    return Err(nigh_core::Error::Cancelled.into());
+                }
+                let batch = batch.map_err(invalid_ipc)?;
+                writer.write(&batch)?;
+                nigh_core::Control::advance(&*state, batch.num_rows() as u64);
+            }
+            Ok(())
+        }))
+    }
+
+    /// Commits.
+    #[napi]
+    pub fn finish(&self) -> Result<AsyncTask<Work<nigh_delta::Written>>> {
+        let open = self.open.clone();
+        Ok(spawn(move || {
+            let writer = lock(&open).take().ok_or_else(|| Failure::disposed("writer"))?;
+            Ok(writer.finish()?)
+        }))
+    }
+
+    /// Removes what was written, unless it was finished.
+    #[napi]
+    pub fn abort(&self) -> Result<AsyncTask<Work<()>>> {
+        let open = self.open.clone();
+        Ok(spawn(move || {
+            lock(&open).take();
+            Ok(())
+        }))
+    }
+}
