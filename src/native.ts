@@ -224,12 +224,6 @@ export interface NativeWriter extends Disposable {
   finish(): Answer<NativeWritten>
 }
 
-/** The row groups or batches of files, one after the other. */
-export interface NativeBatches {
-  /** An Arrow IPC stream; nothing behind the last. */
-  next(job: NativeJob): Promise<{ ipc?: Uint8Array }>
-}
-
 /** Which rows of two tables have the same id. */
 export interface NativeIdMatches extends Disposable {
   /** For each query the first item with its id, or 2^32 - 1. */
@@ -302,6 +296,8 @@ export interface NativeArrow extends Disposable {
   toIpc(): Answer<Uint8Array>
   /** The rows for which an SQL condition is true. */
   filter(where: string): Answer<NativeArrow>
+  /** A column more, or in the place of the one of that name: an SQL expression. */
+  withColumn(name: string, expression: string): Answer<NativeArrow>
   select(columns: string[]): NativeArrow
   /** Consecutive rows, without a copy. */
   slice(first: number, count: number): NativeArrow
@@ -427,7 +423,6 @@ export interface Addon {
     vectorCol: string,
     job: NativeJob,
   ): Promise<number>
-  openBatches(sources: NativeSource[], job: NativeJob): Promise<NativeBatches>
   matchIds(items: NativeTable, queries: NativeTable): Promise<NativeIdMatches>
   groupRows(table: NativeTable, column: string): Promise<NativeGroups>
   createCandidates(numQueries: number, k: number): NativeCandidates
@@ -448,6 +443,8 @@ export interface Addon {
     job: NativeJob,
   ): Promise<NativeFoundResult>
   arrowFromIpc(bytes: Uint8Array): Answer<NativeArrow>
+  /** An IPC stream with the schema that `withColumn` makes of one. */
+  schemaWithColumn(schemaIpc: Uint8Array, name: string, expression: string): Uint8Array
   concatArrow(tables: NativeArrow[]): Answer<NativeArrow>
   /** Several sources are one table. */
   openScan(

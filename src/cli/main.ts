@@ -3,6 +3,7 @@ import { readFileSync, realpathSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { NighError } from '../errors.ts'
 import { nearest, usageError } from './arguments.ts'
+import { convertCommand, convertHelp } from './convert-command.ts'
 import { evalCommand, evalHelp } from './eval-command.ts'
 import { fitCommand, fitHelp } from './fit-command.ts'
 import { type CommandHelp, commandHelp, mainHelp } from './help.ts'
@@ -26,6 +27,7 @@ const commands: Record<string, { run: Command; help: CommandHelp }> = {
   eval: { run: evalCommand, help: evalHelp },
   fit: { run: fitCommand, help: fitHelp },
   transform: { run: transformCommand, help: transformHelp },
+  convert: { run: convertCommand, help: convertHelp },
 }
 
 function version(): string {

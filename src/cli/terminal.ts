@@ -1,8 +1,11 @@
 // What a running command tells on stderr: one line redrawn on a terminal, a line a stage elsewhere.
 import type { ProgressEvent } from '../engine/engine.ts'
-import { formatSeconds } from '../join/explain.ts'
+import { formatBytes, formatSeconds } from '../join/explain.ts'
+import type { WriteProgress } from '../table/write.ts'
 
 const REDRAW_MS = 100
+/** What takes no longer says nothing on the way. */
+const SILENT_MS = 2000
 
 export interface ProgressLine {
   onProgress: ((event: ProgressEvent) => void) | undefined
@@ -16,7 +19,10 @@ export function progressLine(stream: NodeJS.WriteStream, quiet: boolean): Progre
 }
 
 /** Stage, rows, rate and time left. */
-export function describeProgress({ stage, done, total }: ProgressEvent, seconds: number): string {
+export function describeProgress(
+  { stage, done, total }: { stage: string; done: number; total: number },
+  seconds: number,
+): string {
   const count = (n: number) => Math.floor(n).toLocaleString('en-US')
   if (total === 0) return `${stage}...`
   const rate = seconds > 0 ? done / seconds : 0
@@ -66,4 +72,36 @@ function stageLines(stream: NodeJS.WriteStream): ProgressLine {
     },
     end: finish,
   }
+}
+
+export interface RowsLine {
+  onProgress: ((progress: WriteProgress) => void) | undefined
+  /** Clears the line. */
+  end(): void
+}
+
+/** Rows and bytes of a table on its way, from two seconds on: redrawn on a terminal; elsewhere a line each time it took twice as long. */
+export function rowsLine(stream: NodeJS.WriteStream, quiet: boolean, total: number | undefined): RowsLine {
+  if (quiet) return { onProgress: undefined, end: () => {} }
+  const started = performance.now()
+  let next = SILENT_MS
+  return {
+    onProgress(progress) {
+      const took = performance.now() - started
+      if (took < next) return
+      next = stream.isTTY ? took + REDRAW_MS : 2 * took
+      const line = describeRows(progress, total, took / 1000)
+      stream.write(stream.isTTY ? `\r\x1b[2K${line.slice(0, Math.max(20, (stream.columns || 80) - 1))}` : `${line}\n`)
+    },
+    end() {
+      if (stream.isTTY && next > SILENT_MS) stream.write('\r\x1b[2K')
+    },
+  }
+}
+
+/** Rows written, bytes read, rate and time left. */
+export function describeRows({ rows, bytesRead }: WriteProgress, total: number | undefined, seconds: number): string {
+  const read = bytesRead > 0 ? `, ${formatBytes(bytesRead)} read` : ''
+  if (total !== undefined) return describeProgress({ stage: 'convert', done: rows, total }, seconds) + read
+  return `convert  ${rows.toLocaleString('en-US')} rows${read}, ${formatSeconds(seconds)}`
 }

@@ -7,8 +7,9 @@ import { RowSampler } from '../join/sample.ts'
 import { estimateRecall, type RecallEstimate } from '../join/statistics.ts'
 import { type CallOptions, call, callNow, type Metric, type NativeTable } from '../native.ts'
 import { search } from '../search/search.ts'
+import { oneSource } from '../table/datasets.ts'
 import { readVectors } from '../table/read.ts'
-import { nativeSources, type TableInput } from '../table/source.ts'
+import type { TableInput } from '../table/source.ts'
 import { requireSameVectors } from './join-tables.ts'
 
 export interface EvaluateOptions extends CallOptions {
@@ -74,8 +75,7 @@ export async function evaluate(
     const itemTable = await read(items, 'item')
     const queryTable: NativeTable | undefined = queries === undefined ? undefined : await read(queries, 'query')
     if (queryTable) requireSameVectors(queryTable, itemTable, metric)
-    const [source, ...more] = await nativeSources(result, signal)
-    if (!source || more.length > 0) throw invalidOption('result', 'must be one table')
+    const source = await oneSource(result, 'result', signal)
     const found = held(await call((native, job) => native.readResult(source, itemTable, queryTable, job), { signal }))
     const index = held(await ItemIndex.create(itemTable, metric, threads, { signal }))
     const asked = k ?? Math.max(1, found.maxNeighbors)

@@ -1,6 +1,6 @@
-import { NighError } from '../errors.ts'
 import { type CallOptions, call } from '../native.ts'
-import { nameStdin, nativeSources, type TableInput } from '../table/source.ts'
+import { oneSource } from '../table/datasets.ts'
+import { nameStdin, type TableInput } from '../table/source.ts'
 
 /** Rows with one kind of fault, and the first of them, counted from 0 within its file. */
 export interface Finding {
@@ -48,8 +48,7 @@ export interface InspectOptions extends CallOptions {
 
 /** Reads a table once and reports on it: schema, vectors, norms, duplicates, nulls, NaN. Bad rows are counted, not fatal. */
 export async function inspectTable(input: TableInput, options: InspectOptions = {}): Promise<Inspection> {
-  const [source, ...more] = await nativeSources(input, options.signal)
-  if (!source || more.length > 0) throw new NighError('INVALID_OPTION', 'one table at a time can be inspected')
+  const source = await oneSource(input, 'table', options.signal)
   const { idCol, featuresCol } = options
   const json = await call((native, job) => native.inspect(source, idCol, featuresCol, job), options)
   return JSON.parse(nameStdin(input, json)) as Inspection

@@ -61,7 +61,9 @@ export class Pipeline {
 
 /** Transformers pass tables on one by one; a model answers with a whole one. */
 async function passed(stage: FittedStage, table: TableInput, call: EngineCall): Promise<TableInput> {
-  return stage instanceof Transformer ? stage.tables(table, call.signal) : stage.transform(table, call)
+  return stage instanceof Transformer
+    ? { tables: () => stage.tables(table, call.signal) }
+    : stage.transform(table, call)
 }
 
 async function disposeNew(fitted: readonly FittedStage[], given: readonly PipelineStage[]): Promise<void> {

@@ -1,11 +1,12 @@
 // Where datasets come from.
 import { type RecordBatch, type Schema, Table } from 'apache-arrow'
 import { invalidOption, NighError } from '../errors.ts'
-import type { NativeScanOptions } from '../native.ts'
+import type { NativeScanOptions, NativeSource } from '../native.ts'
 import { ArrowDataset, type DatasetOptions } from './dataset.ts'
+import { tableToIpc } from './ipc.ts'
 import { type Row, tableFromRows } from './rows/convert.ts'
 import { difference, withNullable } from './schema.ts'
-import { isRecordBatch, isVectors, nativeSources, type TableInput, vectorsTable } from './source.ts'
+import { isRecordBatch, isVectors, namingStdin, nativeSources, type TableInput, vectorsTable } from './source.ts'
 import { isTable } from './steps/functions.ts'
 import { iterableStep, type TableIterable, tablesStep } from './steps/memory.ts'
 import { ScanStep } from './steps/scan.ts'
@@ -49,8 +50,20 @@ export async function readTable(source: TableInput, options: ReadTableOptions = 
     new ScanStep({ sources, options: scanning, maxRecords: options.maxRecordsPerTable ?? -1 }),
     rest,
   )
-  await dataset.schema()
+  await namingStdin(source, () => dataset.schema())
   return dataset
+}
+
+/**
+ * A table as one native source. Paths stay one path; tables that come one after the other are put together in memory.
+ * INVALID_OPTION for several paths.
+ */
+export async function oneSource(input: TableInput, name: string, signal?: AbortSignal): Promise<NativeSource> {
+  const sources = await nativeSources(input, signal)
+  if (sources.length === 1) return sources[0]!
+  if (sources.some(({ path }) => path !== undefined)) throw invalidOption(name, 'must be one table')
+  const all = sources.map(({ ipc }) => ipc!)
+  return { ipc: tableToIpc(await (await readTable(all, { signal })).toTable({ signal })) }
 }
 
 /** Tables in memory as a dataset, each a partition. Without a table, `schema` is needed. SCHEMA_MISMATCH if they differ. */

@@ -1,6 +1,5 @@
-import { NighError } from '../errors.ts'
 import { type CallOptions, call, type NativeOpenTable, type NativeTable, type Spilling } from '../native.ts'
-import { nameStdin, nativeSources, type TableInput } from './source.ts'
+import { namingStdin, nativeSources, type TableInput } from './source.ts'
 
 /** Which columns of a table to read, and what an invalid vector does. */
 export interface ReadOptions {
@@ -38,7 +37,7 @@ export async function openTable(input: TableInput, options: ReadOptions, callOpt
     side: options.side,
   }
   const open = () => call((native, job) => native.openTable(sources, reading, job), callOptions)
-  return { input, native: await naming(input, open) }
+  return { input, native: await namingStdin(input, open) }
 }
 
 /** Reads a table, its vectors to memory or to a spill file. The caller disposes of it. */
@@ -47,7 +46,7 @@ export function readOpenTable(
   spilling: Spilling | undefined,
   callOptions: CallOptions,
 ): Promise<NativeTable> {
-  return naming(input, () => call((native, job) => native.readTable(open, spilling, job), callOptions))
+  return namingStdin(input, () => call((native, job) => native.readTable(open, spilling, job), callOptions))
 }
 
 /** Reads a table into native memory. The caller disposes of it. */
@@ -57,13 +56,4 @@ export async function readVectors(
   callOptions: CallOptions,
 ): Promise<NativeTable> {
   return readOpenTable(await openTable(input, options, callOptions), undefined, callOptions)
-}
-
-async function naming<T>(input: TableInput, work: () => Promise<T>): Promise<T> {
-  try {
-    return await work()
-  } catch (error) {
-    if (input !== '-' || !(error instanceof NighError)) throw error
-    throw new NighError(error.code, nameStdin(input, error.message), { cause: error.cause })
-  }
 }

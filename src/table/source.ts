@@ -6,14 +6,16 @@ import {
   Float32,
   makeData,
   type RecordBatch,
+  type Schema,
   Table,
   tableFromArrays,
-  tableToIPC,
   Vector,
   vectorFromArray,
 } from 'apache-arrow'
 import { NighError } from '../errors.ts'
 import { type NativeSource, throwIfAborted } from '../native.ts'
+import { tableToIpc } from './ipc.ts'
+import { emptyTable } from './schema.ts'
 
 /** Plain vectors: `vectors` holds a row after the other, `dim` numbers each. Without `ids`, ids are row numbers. */
 export interface VectorsInput {
@@ -33,9 +35,11 @@ export type Ids =
 /** Arrow data in memory: a table, a record batch, or the bytes of an IPC file or stream. */
 export type ArrowInput = Table | RecordBatch | Uint8Array
 
-/** Tables that come one after the other, each time they are asked for: a dataset. */
+/** Tables that come one after the other, each time they are asked for: an ArrowDataset. */
 export interface TablesInput {
-  tables(): AsyncIterable<Table>
+  tables(options?: { signal?: AbortSignal | undefined }): AsyncIterable<Table>
+  /** Asked for where no table comes. */
+  schema?(): Promise<Schema>
 }
 
 /**
@@ -57,7 +61,7 @@ export async function nativeSources(input: TableInput, signal?: AbortSignal): Pr
   if (typeof input === 'string') return [input === '-' ? { ipc: await readStdin(signal) } : { path: input }]
   if (isArrow(input)) return [{ ipc: ipcBytes(input) }]
   if (isVectors(input)) return [vectorsSource(input)]
-  if (isTables(input)) return nativeSources(input.tables(), signal)
+  if (isTables(input)) return nativeSources(atLeastOne(input, signal), signal)
   if (!isIterable(input)) {
     throw new NighError(
       'INVALID_OPTION',
@@ -76,9 +80,29 @@ export async function nativeSources(input: TableInput, signal?: AbortSignal): Pr
   return sources
 }
 
+/** The tables of a dataset; where it has none, an empty one. */
+export async function* atLeastOne(input: TablesInput, signal: AbortSignal | undefined): AsyncGenerator<Table> {
+  let isEmpty = true
+  for await (const table of input.tables({ signal })) {
+    isEmpty = false
+    yield table
+  }
+  if (isEmpty && input.schema) yield emptyTable(await input.schema())
+}
+
 /** Native code sees the bytes of stdin as those of any buffer: names it in a message. */
 export function nameStdin(input: TableInput, message: string): string {
   return input === '-' ? message.replaceAll('Arrow IPC buffer 0', 'stdin') : message
+}
+
+/** The same in the errors of some work. */
+export async function namingStdin<T>(input: TableInput, work: () => Promise<T>): Promise<T> {
+  try {
+    return await work()
+  } catch (error) {
+    if (input !== '-' || !(error instanceof NighError)) throw error
+    throw new NighError(error.code, nameStdin(input, error.message), { cause: error.cause })
+  }
 }
 
 function checkVectors({ ids, vectors, dim }: VectorsInput): number {
@@ -98,7 +122,7 @@ function checkVectors({ ids, vectors, dim }: VectorsInput): number {
 function vectorsSource(input: VectorsInput): NativeSource {
   checkVectors(input)
   const { ids, vectors, dim } = input
-  return ids === undefined ? { vectors, dim } : { vectors, dim, idsIpc: tableToIPC(idsTable(ids), 'stream') }
+  return ids === undefined ? { vectors, dim } : { vectors, dim, idsIpc: tableToIpc(idsTable(ids)) }
 }
 
 /** Plain vectors as a table of two columns, `id` and `vector`; the vectors are not copied. Without ids, they are row numbers. */
@@ -124,7 +148,7 @@ export function idsTable(ids: Ids): Table {
 
 function ipcBytes(data: ArrowInput): Uint8Array {
   if (data instanceof Uint8Array) return data
-  return tableToIPC(isTable(data) ? data : new Table([data]), 'stream')
+  return tableToIpc(isTable(data) ? data : new Table([data]))
 }
 
 async function readStdin(signal: AbortSignal | undefined): Promise<Uint8Array> {

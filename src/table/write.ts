@@ -13,7 +13,17 @@ export interface WriteOptions {
   mode?: 'error' | 'overwrite' | 'append' | undefined
   /** Columns whose values become directories. */
   partitionBy?: readonly string[] | undefined
+  /** Called after each table that was written. */
+  onProgress?: ((progress: WriteProgress) => void) | undefined
   signal?: AbortSignal | undefined
+}
+
+/** How far a write is. */
+export interface WriteProgress {
+  /** Rows written. */
+  rows: number
+  /** Bytes read from files for them. */
+  bytesRead: number
 }
 
 export interface Written {
@@ -34,6 +44,7 @@ export async function writeBatches(opened: Opened, run: Run, path: string, optio
   if (!MODES.includes(mode)) throw invalidOption('mode', `must be error, overwrite or append, not ${mode}`)
   const partitionBy = [...(options.partitionBy ?? [])]
   let writer: NativeDatasetWriter | undefined
+  let rowsWritten = 0
   const start = () => {
     const schema = learned(opened)
     selected(schema, partitionBy)
@@ -50,6 +61,8 @@ export async function writeBatches(opened: Opened, run: Run, path: string, optio
         const into = writer
         const native = await batch.native()
         await call((_, job) => into.write(native, job), callOptions(run))
+        rowsWritten += batch.numRows
+        options.onProgress?.({ rows: rowsWritten, bytesRead: opened.bytesRead() })
       } finally {
         batch.dispose()
       }
@@ -70,7 +83,7 @@ export async function writeBatches(opened: Opened, run: Run, path: string, optio
 function targetOf(path: string, { format }: WriteOptions): { target: string; format: TableFormat } {
   const isDelta = path.startsWith('delta:')
   const target = isDelta ? path.slice('delta:'.length) : path
-  const byPath = isDelta ? 'delta' : /\.(arrow|ipc|feather)$/.test(path) ? 'arrow' : 'parquet'
+  const byPath = isDelta ? 'delta' : /\.(arrows?|ipc|feather)$/.test(path) ? 'arrow' : 'parquet'
   const chosen = format ?? byPath
   if (!FORMATS.includes(chosen)) throw invalidOption('format', `must be parquet, arrow or delta, not ${chosen}`)
   if (isDelta && chosen !== 'delta') throw invalidOption('format', `${chosen}, but the path says delta:`)

@@ -1,5 +1,5 @@
-import { expect, test } from 'vitest'
-import { describeProgress, progressLine } from '../../src/cli/terminal.ts'
+import { expect, test, vi } from 'vitest'
+import { describeProgress, progressLine, rowsLine } from '../../src/cli/terminal.ts'
 
 /** Collects what is written. */
 function stream(isTTY: boolean): { written: string[]; stream: NodeJS.WriteStream } {
@@ -42,4 +42,30 @@ test('quiet is quiet', () => {
   expect(line.onProgress).toBeUndefined()
   line.end()
   expect(written).toEqual([])
+})
+
+test('rows and bytes of a table on its way: nothing before two seconds, then ever more rarely', () => {
+  let now = 0
+  const clock = vi.spyOn(performance, 'now').mockImplementation(() => now)
+  const lines = (isTTY: boolean, total: number | undefined) => {
+    const { written, stream: log } = stream(isTTY)
+    now = 0
+    const line = rowsLine(log, false, total)
+    for (now = 500; now <= 10_000; now += 500) line.onProgress!({ rows: now * 100, bytesRead: now * 1000 })
+    line.end()
+    return written
+  }
+  expect(lines(false, undefined)).toEqual([
+    'convert  200,000 rows, 2 MB read, 2.0 s\n',
+    'convert  400,000 rows, 4 MB read, 4.0 s\n',
+    'convert  800,000 rows, 8 MB read, 8.0 s\n',
+  ])
+  expect(lines(false, 1_000_000)[0]).toBe(
+    'convert  200,000 of 1,000,000 rows (20 %), 100,000 rows/s, 8.0 s left, 2 MB read\n',
+  )
+  const redrawn = lines(true, undefined)
+  expect(redrawn.length).toBe(18)
+  expect(redrawn.at(-1)).toBe('\r\x1b[2K')
+  expect(rowsLine(stream(true).stream, true, 1).onProgress).toBeUndefined()
+  clock.mockRestore()
 })

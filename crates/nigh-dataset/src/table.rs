@@ -5,7 +5,7 @@ use std::sync::Arc;
 use arrow_array::{Array, ArrayRef, RecordBatch, RecordBatchOptions, UInt32Array};
 use arrow_ipc::writer::StreamWriter;
 use arrow_ord::sort::{SortColumn, SortOptions, lexsort_to_indices};
-use arrow_schema::{ArrowError, Schema, SchemaRef};
+use arrow_schema::{ArrowError, Field, Schema, SchemaRef};
 use arrow_select::concat::concat_batches;
 use arrow_select::filter::filter_record_batch;
 use arrow_select::take::take_record_batch;
@@ -13,7 +13,7 @@ use bytes::Bytes;
 use nigh_table::files::{ByteSource, Format, IpcFile, detect, guard};
 use nigh_table::{Result, TableError, code};
 
-use crate::predicate::Predicate;
+use crate::predicate::{Expression, Predicate};
 use crate::schema::{column, describe};
 
 /// Record batches of one schema; cheap to clone.
@@ -38,6 +38,17 @@ pub(crate) fn kernel(what: &str, error: ArrowError) -> TableError {
         _ => code::INTERNAL,
     };
     TableError::new(code, format!("{what} failed: {error}")).with_source(error)
+}
+
+/// A schema with the column that an expression makes: nullable, at the end or in the place of the one of that name.
+pub fn schema_with(schema: &Schema, name: &str, value: &Expression) -> Schema {
+    let field = Arc::new(Field::new(name, value.data_type(), true));
+    let mut fields: Vec<_> = schema.fields().iter().cloned().collect();
+    match fields.iter().position(|other| other.name() == name) {
+        Some(at) => fields[at] = field,
+        None => fields.push(field),
+    }
+    Schema::new_with_metadata(fields, schema.metadata().clone())
 }
 
 impl ArrowTable {
@@ -100,6 +111,21 @@ impl ArrowTable {
         let project = |batch: &RecordBatch| batch.project(&at).map_err(|e| kernel("select", e));
         let batches = self.batches.iter().map(project).collect::<Result<_>>()?;
         let schema = Arc::new(self.schema.project(&at).map_err(|e| kernel("select", e))?);
+        Ok(ArrowTable { schema, batches })
+    }
+
+    /// One column more, or another in the place of the one of that name.
+    pub fn with_column(&self, name: &str, value: &Expression) -> Result<ArrowTable> {
+        let schema = Arc::new(schema_with(&self.schema, name, value));
+        let at = schema.index_of(name).map_err(|e| kernel("withColumn", e))?;
+        let computed = |batch: &RecordBatch| {
+            let mut columns = batch.columns().to_vec();
+            columns.truncate(at);
+            columns.push(value.evaluate(batch)?);
+            columns.extend(batch.columns().iter().skip(at + 1).cloned());
+            RecordBatch::try_new(schema.clone(), columns).map_err(|e| kernel("withColumn", e))
+        };
+        let batches = self.batches.iter().map(computed).collect::<Result<_>>()?;
         Ok(ArrowTable { schema, batches })
     }
 

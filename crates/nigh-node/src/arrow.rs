@@ -5,7 +5,7 @@ use crate::search::{Handle, finalize};
 use crate::work::{Answer, Product, Work, answer, spawn};
 use napi::bindgen_prelude::*;
 use napi_derive::napi;
-use nigh_dataset::{ArrowTable, Grouped, Predicate, SortKey, parse_type, schema_to_ipc};
+use nigh_dataset::{ArrowTable, Expression, Grouped, Predicate, SortKey, parse_type, schema_to_ipc, schema_with};
 
 /// Work on a table of so many bytes at most is done at once.
 const SHORT_BYTES: usize = 64 << 10;
@@ -108,6 +108,14 @@ impl Arrow {
     }
 
     #[napi]
+    pub fn with_column(&self, name: String, expression: String) -> Result<Answer<ArrowTable>> {
+        self.work(move |table| {
+            let value = Expression::parse(&expression, &table.schema)?;
+            Ok(table.with_column(&name, &value)?)
+        })
+    }
+
+    #[napi]
     pub fn select(&self, columns: Vec<String>, env: &Env) -> Result<Arrow> {
         self.handle.get()?.select(&columns).map_err(Failure::from)?.into_js(env)
     }
@@ -166,6 +174,14 @@ impl Arrow {
 pub fn arrow_from_ipc(bytes: Uint8Array) -> Result<Answer<ArrowTable>> {
     let bytes = bytes.to_vec();
     answer(bytes.len() <= SHORT_BYTES, move || Ok(ArrowTable::from_ipc(bytes.into())?))
+}
+
+/// The schema of a table once `with_column` was asked of it.
+#[napi]
+pub fn schema_with_column(schema_ipc: Uint8Array, name: String, expression: String) -> Result<Uint8Array> {
+    let schema = ArrowTable::from_ipc(schema_ipc.to_vec().into()).map_err(Failure::from)?.schema;
+    let value = Expression::parse(&expression, &schema).map_err(Failure::from)?;
+    Ok(Uint8Array::new(schema_to_ipc(&schema_with(&schema, &name, &value)).map_err(Failure::from)?))
 }
 
 #[napi]

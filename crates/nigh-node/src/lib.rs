@@ -5,7 +5,6 @@
 
 mod arrow;
 mod asked;
-mod batches;
 mod dataset_writer;
 mod delta;
 mod failure;

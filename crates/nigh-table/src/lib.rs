@@ -3,7 +3,6 @@
 
 #![forbid(unsafe_code)]
 
-mod batches;
 mod bytes_source;
 mod columns;
 mod conform;
@@ -30,7 +29,6 @@ mod vector;
 mod view;
 mod write;
 
-pub use batches::Batches;
 pub use conform::{conform, same_id};
 pub use control::{Control, check};
 pub use error::{Result, TableError, code};

@@ -85,7 +85,7 @@ impl AnyFile {
     }
 
     /// The same of one row group or batch.
-    pub fn scan_group(
+    fn scan_group(
         &self,
         group: usize,
         roots: &[usize],

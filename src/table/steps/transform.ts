@@ -1,7 +1,8 @@
 // Steps that make of each table others: filter, select, map, flatMap, withColumn.
 import type { Schema } from 'apache-arrow'
-import { callOn } from '../../native.ts'
+import { callNow, callOn } from '../../native.ts'
 import { Batch } from '../batch.ts'
+import { schemaFromIpc, schemaToIpc } from '../ipc.ts'
 import { columnsOf, selected } from '../schema.ts'
 import { failedIn, type Opened, type Placed, type Run, reading, type Step } from './step.ts'
 
@@ -108,6 +109,21 @@ export function filtering(where: string): Transform {
       const native = await batch.native()
       learn(batch.schema())
       yield Batch.ofNative(await callOn(() => native.filter(where)))
+    },
+  }
+}
+
+/** A column more, or in place of the one of that name: the value of a SQL expression. */
+export function computing(name: string, expression: string): Transform {
+  return {
+    name: `withColumn ${JSON.stringify(name)}`,
+    seesTables: false,
+    schema: (input) => schemaFromIpc(callNow((addon) => addon.schemaWithColumn(schemaToIpc(input), name, expression))),
+    async *apply(batch, learn) {
+      const native = await batch.native()
+      const made = Batch.ofNative(await callOn(() => native.withColumn(name, expression)))
+      learn(made.schema())
+      yield made
     },
   }
 }

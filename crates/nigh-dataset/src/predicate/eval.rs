@@ -9,7 +9,7 @@ use arrow_array::cast::AsArray;
 use arrow_array::types::{Float16Type, Float32Type, Float64Type};
 use arrow_array::{
     Array, ArrayRef, ArrowPrimitiveType, BooleanArray, Datum, PrimitiveArray, RecordBatch, RecordBatchOptions, Scalar,
-    StringViewArray, make_array, new_null_array,
+    StringViewArray, UInt32Array, make_array, new_null_array,
 };
 use arrow_buffer::{BooleanBuffer, NullBuffer};
 use arrow_cast::{CastOptions, cast_with_options};
@@ -17,6 +17,7 @@ use arrow_ord::cmp;
 use arrow_row::{RowConverter, SortField};
 use arrow_schema::{ArrowError, DataType, Schema};
 use arrow_select::nullif::nullif;
+use arrow_select::take::take;
 
 use super::expr::{Arithmetic, Comparison, Expr};
 
@@ -80,6 +81,15 @@ impl Values {
 /// True, false or null for every row.
 pub(crate) fn condition(expr: &Expr, batch: &RecordBatch) -> Outcome<BooleanArray> {
     evaluate(expr, batch)?.condition(batch.num_rows())
+}
+
+/// A value for every row, of the expression's type.
+pub(crate) fn values(expr: &Expr, batch: &RecordBatch) -> Outcome<ArrayRef> {
+    let array = match evaluate(expr, batch)? {
+        Values::Rows(array) => array,
+        Values::One(array) => take(&array, &UInt32Array::from(vec![0; batch.num_rows()]), None)?,
+    };
+    if *array.data_type() == expr.data_type() { Ok(array) } else { cast(&array, &expr.data_type(), false) }
 }
 
 /// The value of an expression without columns, as an array of length 1.

@@ -12,6 +12,7 @@ mod prune;
 #[cfg(test)]
 mod tests;
 mod types;
+mod value;
 
 use arrow_array::{Array, BooleanArray, RecordBatch};
 use arrow_schema::{DataType, Schema};
@@ -21,6 +22,7 @@ pub(crate) use expr::Comparison;
 use expr::Expr;
 pub(crate) use prune::holds;
 pub(crate) use types::parse_type;
+pub use value::Expression;
 
 /// A condition on the rows of a table of some schema.
 #[derive(Debug, Clone)]

@@ -85,6 +85,10 @@ impl DatasetWriter {
                     return Err(TableError::new("INVALID_OPTION", text));
                 }
                 let force = *mode == Mode::Overwrite;
+                if !force && path != "-" && std::path::Path::new(path).exists() {
+                    let text = format!("{path}: exists already; give another name, or mode \"overwrite\"");
+                    return Err(TableError::new(code::OUTPUT_EXISTS, text));
+                }
                 let output = Output::create(path, force, &schema, Compression::Default, part::properties(&schema))?;
                 To::File { output: Box::new(output), waiting: Waiting::default(), bytes: 0 }
             }
