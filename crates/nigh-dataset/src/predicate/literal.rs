@@ -45,7 +45,7 @@ pub(crate) fn string(text: &str) -> ArrayRef {
 
 /// `x'00ff'`.
 pub(crate) fn hex(text: &str) -> Option<ArrayRef> {
-    if text.len() % 2 != 0 || !text.is_ascii() {
+    if !text.len().is_multiple_of(2) || !text.is_ascii() {
         return None;
     }
     let byte = |at: usize| u8::from_str_radix(&text[at..at + 2], 16).ok();
