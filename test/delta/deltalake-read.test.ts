@@ -109,7 +109,8 @@ describe('refusals', () => {
     cpSync(at('history'), at(name), { recursive: true })
     return at(name)
   }
-  const commit = (table: string, version: number) => join(table, '_delta_log', `${String(version).padStart(20, '0')}.json`)
+  const commit = (table: string, version: number) =>
+    join(table, '_delta_log', `${String(version).padStart(20, '0')}.json`)
 
   test('no table', async () => {
     mkdirSync(at('plain'))
