@@ -457,7 +457,6 @@ export interface Addon {
   /** JSON: a `DeltaFacts`. */
   deltaSnapshot(path: string, version?: number, timestampMs?: number): Promise<string>
   isDeltaTable(path: string): boolean
-  createDeltaWriter(options: NativeDeltaOptions): Promise<NativeDeltaWriter>
 }
 
 /** What the log of a Delta table says of a version. */
@@ -471,24 +470,6 @@ export interface DeltaFacts {
   deletedRows: number
   partitionColumns: string[]
   schema: { name: string; type: string; nullable: boolean }[]
-}
-
-export interface NativeDeltaOptions {
-  path: string
-  mode: 'error' | 'overwrite' | 'append'
-  /** Of a new table; one that exists keeps its own. */
-  partitionBy: string[]
-  /** An Arrow IPC stream with the schema. */
-  schemaIpc: Uint8Array
-}
-
-/** Rows on their way into a Delta table: nothing is seen of them before `finish`. */
-export interface NativeDeltaWriter {
-  /** Appends the rows of an Arrow IPC stream. */
-  write(ipc: Uint8Array, job: NativeJob): Promise<void>
-  finish(): Promise<{ rows: number; files: number; sizeBytes: number; version: number }>
-  /** Removes what was written, unless it was finished. */
-  abort(): Promise<void>
 }
 
 export interface Progress {

@@ -1,6 +1,6 @@
 // Appends to a Delta table: node append.mjs PATH FIRST_ID COMMITS ROWS. With COMMITS 0, writes rows into one commit for ever.
-import { Field, FixedSizeList, Float32, makeData, Table, tableToIPC, Vector, vectorFromArray } from 'apache-arrow'
-import { call } from '../../dist/native.js'
+import { Field, FixedSizeList, Float32, makeData, Table, Vector, vectorFromArray } from 'apache-arrow'
+import { fromIterable } from '../../dist/index.js'
 
 const [path, first, commits, rows] = [process.argv[2], ...process.argv.slice(3).map(Number)]
 const DIM = 4
@@ -13,14 +13,11 @@ function table(start) {
   return new Table({ id: vectorFromArray(BigInt64Array.from({ length: rows }, (_, i) => BigInt(start + i))), vector })
 }
 
-const schemaIpc = tableToIPC(table(0).slice(0, 0), 'stream')
-const open = () => call((native) => native.createDeltaWriter({ path, mode: 'append', partitionBy: [], schemaIpc }), {})
 for (let commit = 0; commit < (commits || 1); commit++) {
-  const writer = await open()
-  do {
-    const ipc = tableToIPC(table(first + commit * rows), 'stream')
-    await call((_, job) => writer.write(ipc, job), {})
-  } while (commits === 0)
-  const { version } = await call(() => writer.finish(), {})
+  const tables = function* () {
+    do yield table(first + commit * rows)
+    while (commits === 0)
+  }
+  const { version } = await fromIterable(tables).write(`delta:${path}`, { mode: 'append' })
   console.log(version)
 }

@@ -3,11 +3,11 @@ import { spawn } from 'node:child_process'
 import { existsSync, readdirSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { tableFromArrays, tableToIPC } from 'apache-arrow'
+import { tableFromArrays } from 'apache-arrow'
 import { expect, test } from 'vitest'
 import { call } from '../../src/native.ts'
 import { temporaryDirectory } from '../support/run.ts'
-import { facts, idsOf, readDeltalake, rowsThroughJoin, writeDelta } from './support.ts'
+import { deltaWriter, facts, idsOf, readDeltalake, rowsThroughJoin, writeDelta } from './support.ts'
 
 const directory = temporaryDirectory()
 const at = (name: string) => join(directory, name)
@@ -78,11 +78,10 @@ test('an overwrite that another commit overtook is an error, and removes nothing
   const rows = (id: number) => tableFromArrays({ id: Int32Array.of(id) })
   const path = at('overtaken')
   await writeDelta(path, [rows(1)])
-  const options = { path, partitionBy: [], schemaIpc: tableToIPC(rows(0), 'stream') }
-  const overwrite = await call((native) => native.createDeltaWriter({ ...options, mode: 'overwrite' }), {})
-  await call((_, job) => overwrite.write(tableToIPC(rows(2), 'stream'), job), {})
+  const { writer: overwrite, write } = deltaWriter(path, 'overwrite', rows(0))
+  await write(rows(2))
   await writeDelta(path, [rows(3)], { mode: 'append' })
-  await expect(call(() => overwrite.finish(), {})).rejects.toMatchObject({
+  await expect(call((_, job) => overwrite.finish(job), {})).rejects.toMatchObject({
     code: 'DELTA_CONFLICT',
     message: expect.stringMatching(/another process committed version 1/),
   })

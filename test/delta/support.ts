@@ -1,7 +1,9 @@
 import { spawnSync } from 'node:child_process'
 import { join } from 'node:path'
 import { type Table, tableToIPC } from 'apache-arrow'
-import { addon, call, type DeltaFacts, type NativeDeltaOptions } from '../../src/native.ts'
+import { addon, call, callNow, type DeltaFacts } from '../../src/native.ts'
+import { fromTables } from '../../src/table/datasets.ts'
+import type { WriteOptions, Written } from '../../src/table/write.ts'
 import { nigh, type Row, readRows, runPython } from '../support/run.ts'
 
 /** A table as Python's deltalake reads it. */
@@ -48,24 +50,23 @@ export function rowsThroughJoin(
 export const idsOf = (rows: readonly { id: unknown }[]): number[] => rows.map(({ id }) => Number(id))
 
 /** Writes tables into a Delta table in one commit. */
-export async function writeDelta(
+export const writeDelta = (
   path: string,
   tables: readonly Table[],
-  options: Partial<Omit<NativeDeltaOptions, 'path' | 'schemaIpc'>> = {},
-): Promise<{ rows: number; files: number; sizeBytes: number; version: number }> {
-  const first = tables[0]!
-  const writer = await call(
-    (native) =>
-      native.createDeltaWriter({
-        path,
-        mode: options.mode ?? 'error',
-        partitionBy: options.partitionBy ?? [],
-        schemaIpc: tableToIPC(first.slice(0, 0), 'stream'),
-      }),
-    {},
+  options: Pick<WriteOptions, 'mode' | 'partitionBy'> = {},
+): Promise<Written> => fromTables(tables).write(`delta:${path}`, options)
+
+/** A writer that is not finished yet, with what takes one more table. */
+export function deltaWriter(path: string, mode: 'error' | 'overwrite' | 'append', first: Table) {
+  const schemaIpc = tableToIPC(first.slice(0, 0), 'stream')
+  const writer = callNow((native) =>
+    native.createDatasetWriter({ path, format: 'delta', mode, partitionBy: [], schemaIpc }),
   )
-  for (const table of tables) await call((_, job) => writer.write(tableToIPC(table, 'stream'), job), {})
-  return call(() => writer.finish(), {})
+  const write = async (table: Table) => {
+    const arrow = await call((native) => native.arrowFromIpc(tableToIPC(table, 'stream')), {})
+    await call((_, job) => writer.write(arrow, job), {})
+  }
+  return { writer, write }
 }
 
 /** Whether the addon reads the path as a Delta table. */

@@ -11,7 +11,6 @@ import {
   makeData,
   Table,
   TimestampNanosecond,
-  tableToIPC,
   Uint8,
   Uint64,
   Utf8,
@@ -19,9 +18,8 @@ import {
   vectorFromArray,
 } from 'apache-arrow'
 import { describe, expect, test } from 'vitest'
-import { call } from '../../src/native.ts'
 import { nigh, temporaryDirectory } from '../support/run.ts'
-import { facts, idsOf, readDeltalake, rowsThroughJoin, writeDelta } from './support.ts'
+import { deltaWriter, facts, idsOf, readDeltalake, rowsThroughJoin, writeDelta } from './support.ts'
 
 const directory = temporaryDirectory()
 const at = (name: string) => join(directory, name)
@@ -196,15 +194,12 @@ test('every tenth commit leaves a checkpoint, which deltalake reads', async () =
 })
 
 test('a write that is given up leaves nothing', async () => {
-  const schemaIpc = tableToIPC(rows(0, 0), 'stream')
-  const options = { path: at('gone'), mode: 'error' as const, partitionBy: [], schemaIpc }
-  const writer = await call((native) => native.createDeltaWriter(options), {})
-  const ipc = tableToIPC(rows(0, 10), 'stream')
-  await call((_, job) => writer.write(ipc, job), {})
+  const { writer, write } = deltaWriter(at('gone'), 'error', rows(0, 0))
+  await write(rows(0, 10))
   expect(files(at('gone'))).toHaveLength(1)
   await writer.abort()
   expect(readdirSync(directory)).not.toContain('gone')
-  await expect(call((_, job) => writer.write(ipc, job), {})).rejects.toMatchObject({ code: 'DISPOSED' })
+  await expect(write(rows(0, 10))).rejects.toMatchObject({ code: 'DISPOSED' })
 })
 
 describe('nigh join --out delta:', () => {

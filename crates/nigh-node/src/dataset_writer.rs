@@ -59,7 +59,7 @@ pub struct DatasetWriter {
 /// Where a further format is added.
 enum Format {
     Files(nigh_dataset::DatasetWriter),
-    Delta(nigh_delta::DeltaWriter),
+    Delta(Box<nigh_delta::DeltaWriter>),
 }
 
 #[napi]
@@ -68,7 +68,7 @@ pub fn create_dataset_writer(options: DatasetWriting) -> Result<DatasetWriter> {
     if options.format == "delta" {
         let mode = delta::mode(&options.mode)?;
         let writer = nigh_delta::DeltaWriter::new(&options.path, &schema, mode, &options.partition_by);
-        let writer = Format::Delta(writer.map_err(Failure::from)?);
+        let writer = Format::Delta(Box::new(writer.map_err(Failure::from)?));
         return Ok(DatasetWriter { writer: Arc::new(Mutex::new(Some(writer))) });
     }
     let mode = match options.mode.as_str() {

@@ -1,17 +1,14 @@
 //! Delta tables: what a path means, what its log tells, and rows on their way into one.
 
 use crate::failure::{Failure, Outcome};
-use crate::job::Job;
-use crate::work::{Product, Work, spawn};
+use crate::work::{Work, spawn};
 use arrow_array::RecordBatch;
-use arrow_ipc::reader::StreamReader;
 use arrow_schema::SchemaRef;
 use napi::bindgen_prelude::*;
 use napi_derive::napi;
 use nigh_delta::{DeltaSnapshot, DeltaWriter, Mode, TimeTravel};
 use nigh_table::{BatchSink, Source};
-use std::io::Cursor;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 /// Paths of Delta tables become the fragments of their newest version, or of that of `delta:PATH@v3`; other sources stay as they are.
 pub fn resolve(sources: Vec<Source>) -> Outcome<Vec<Source>> {
@@ -110,106 +107,4 @@ impl BatchSink for Sink {
 
 pub fn delta_sink(path: &str, schema: &SchemaRef, mode: Mode) -> nigh_table::Result<Box<dyn BatchSink>> {
     Ok(Box::new(Sink(DeltaWriter::new(path, schema, mode, &[])?)))
-}
-
-#[napi(object, object_to_js = false)]
-pub struct DeltaOptions {
-    pub path: String,
-    pub mode: String,
-    pub partition_by: Vec<String>,
-    /// An Arrow IPC stream with the schema.
-    pub schema_ipc: Uint8Array,
-}
-
-/// A Delta table being written; nothing of it is seen before `finish`.
-#[napi(js_name = "DeltaWriter")]
-pub struct NativeDeltaWriter {
-    open: Arc<Mutex<Option<DeltaWriter>>>,
-}
-
-/// What was written.
-#[napi(object)]
-pub struct WrittenDelta {
-    pub rows: f64,
-    pub files: f64,
-    pub size_bytes: f64,
-    pub version: f64,
-}
-
-impl Product for DeltaWriter {
-    type JsValue = NativeDeltaWriter;
-    fn into_js(self, _env: &Env) -> Result<NativeDeltaWriter> {
-        Ok(NativeDeltaWriter { open: Arc::new(Mutex::new(Some(self))) })
-    }
-}
-
-impl Product for nigh_delta::Written {
-    type JsValue = WrittenDelta;
-    fn into_js(self, _env: &Env) -> Result<WrittenDelta> {
-        Ok(WrittenDelta {
-            rows: self.rows as f64,
-            files: self.files as f64,
-            size_bytes: self.bytes as f64,
-            version: self.version as f64,
-        })
-    }
-}
-
-fn invalid_ipc(error: arrow_schema::ArrowError) -> Failure {
-    Failure::new("INVALID_ARGUMENT", format!("not an Arrow IPC stream: {error}"))
-}
-
-fn lock(open: &Mutex<Option<DeltaWriter>>) -> MutexGuard<'_, Option<DeltaWriter>> {
-    open.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// Opens a Delta table for writing.
-#[napi]
-pub fn create_delta_writer(options: DeltaOptions) -> Result<AsyncTask<Work<DeltaWriter>>> {
-    let mode = mode(&options.mode)?;
-    let reader = StreamReader::try_new(Cursor::new(options.schema_ipc.to_vec()), None).map_err(invalid_ipc)?;
-    let schema = reader.schema();
-    Ok(spawn(move || Ok(DeltaWriter::new(&options.path, &schema, mode, &options.partition_by)?)))
-}
-
-#[napi]
-impl NativeDeltaWriter {
-    /// Appends the rows of an Arrow IPC stream.
-    #[napi]
-    pub fn write(&self, ipc: Uint8Array, job: &Job) -> Result<AsyncTask<Work<()>>> {
-        let (open, state, bytes) = (self.open.clone(), job.state.clone(), ipc.to_vec());
-        Ok(spawn(move || {
-            let mut open = lock(&open);
-            let writer = open.as_mut().ok_or_else(|| Failure::disposed("writer"))?;
-            for batch in StreamReader::try_new(Cursor::new(bytes), None).map_err(invalid_ipc)? {
-                if nigh_core::Control::cancelled(&*state) {
-                    return Err(nigh_core::Error::Cancelled.into());
-                }
-                let batch = batch.map_err(invalid_ipc)?;
-                writer.write(&batch)?;
-                nigh_core::Control::advance(&*state, batch.num_rows() as u64);
-            }
-            Ok(())
-        }))
-    }
-
-    /// Commits.
-    #[napi]
-    pub fn finish(&self) -> Result<AsyncTask<Work<nigh_delta::Written>>> {
-        let open = self.open.clone();
-        Ok(spawn(move || {
-            let writer = lock(&open).take().ok_or_else(|| Failure::disposed("writer"))?;
-            Ok(writer.finish()?)
-        }))
-    }
-
-    /// Removes what was written, unless it was finished.
-    #[napi]
-    pub fn abort(&self) -> Result<AsyncTask<Work<()>>> {
-        let open = self.open.clone();
-        Ok(spawn(move || {
-            lock(&open).take();
-            Ok(())
-        }))
-    }
 }

@@ -3,13 +3,14 @@
 use std::sync::Arc;
 
 use arrow_array::{
-    ArrayRef, BinaryArray, Decimal128Array, Decimal256Array, Float64Array, Int64Array, StringArray, UInt64Array,
+    Array, ArrayRef, BinaryArray, Decimal128Array, Decimal256Array, Float64Array, Int64Array, StringArray, UInt64Array,
+    make_array,
 };
 use arrow_buffer::i256;
 use arrow_cast::{CastOptions, cast_with_options};
 use arrow_schema::DataType;
 
-use super::types::{is_instant, is_string, plain};
+use super::types::{common, is_instant, is_string, plain};
 
 /// A number as exactly as it is written: int64, uint64, decimal, or float64 where it has an exponent.
 pub(crate) fn number(text: &str) -> Option<ArrayRef> {
@@ -44,7 +45,7 @@ pub(crate) fn string(text: &str) -> ArrayRef {
 
 /// `x'00ff'`.
 pub(crate) fn hex(text: &str) -> Option<ArrayRef> {
-    if text.len() % 2 != 0 || !text.is_ascii() {
+    if !text.len().is_multiple_of(2) || !text.is_ascii() {
         return None;
     }
     let byte = |at: usize| u8::from_str_radix(&text[at..at + 2], 16).ok();
@@ -64,24 +65,31 @@ pub(crate) fn adopt(value: &ArrayRef, to: &DataType) -> Option<ArrayRef> {
     if from == to {
         return Some(value.clone());
     }
-    if is_string(from) && !is_string(to) {
-        let instant = match to {
-            // A text without a zone is UTC, as everywhere here, not the column's local time.
-            DataType::Timestamp(unit, Some(_)) => {
-                let zoned = cast(value, &DataType::Timestamp(*unit, Some("UTC".into())))?;
-                return cast(&zoned, to);
-            }
-            to if is_instant(to) => to,
-            DataType::Time32(_) | DataType::Time64(_) => to,
-            _ => return None,
-        };
-        return cast(value, instant);
+    if is_string(from) && is_instant(to) || is_string(from) && matches!(to, DataType::Time32(_) | DataType::Time64(_)) {
+        let DataType::Timestamp(unit, Some(_)) = to else { return cast(value, to) };
+        // A text without a zone is UTC, as everywhere here, not the column's local time.
+        return in_zone(&cast(value, &DataType::Timestamp(*unit, Some("UTC".into())))?, to);
     }
-    if let (DataType::Timestamp(unit, None), DataType::Timestamp(_, Some(_))) = (from, to) {
-        let utc = cast(value, &DataType::Timestamp(*unit, Some("UTC".into())))?;
-        return adopt(&utc, to);
+    if let (DataType::Timestamp(..), DataType::Timestamp(unit, _)) = (from, to) {
+        let naive = in_zone(value, &without_zone(from))?;
+        let adopted = cast(&naive, &DataType::Timestamp(*unit, None))?;
+        let back = cast(&adopted, naive.data_type())?;
+        return (back.to_data() == naive.to_data()).then(|| in_zone(&adopted, to)).flatten();
     }
+    common(from, to)?;
     let adopted = cast(value, to)?;
     let back = cast(&adopted, from)?;
     (back.to_data() == value.to_data()).then_some(adopted)
+}
+
+fn without_zone(data_type: &DataType) -> DataType {
+    match data_type {
+        DataType::Timestamp(unit, _) => DataType::Timestamp(*unit, None),
+        other => other.clone(),
+    }
+}
+
+/// The same instants under another zone: a zone is a matter of display.
+fn in_zone(value: &ArrayRef, to: &DataType) -> Option<ArrayRef> {
+    value.to_data().into_builder().data_type(to.clone()).build().ok().map(make_array)
 }

@@ -71,6 +71,10 @@ pub(crate) fn truths(expr: &Expr, statistics: &FragmentStatistics) -> Truths {
             },
             Err(_) => ANY,
         },
+        Expr::Column { .. } => {
+            let truth: ArrayRef = Arc::new(BooleanArray::from(vec![true]));
+            compare(Comparison::Eq, expr, &truth, statistics)
+        }
         _ => ANY,
     }
 }

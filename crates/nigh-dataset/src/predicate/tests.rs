@@ -266,7 +266,8 @@ fn batch(rows: &[Row]) -> RecordBatch {
 /// The same rows with dictionaries of texts.
 fn with_dictionaries(batch: &RecordBatch) -> RecordBatch {
     let to = DataType::Dictionary(Box::new(DataType::Int32), Box::new(DataType::Utf8));
-    let columns = batch.schema().fields().iter().zip(batch.columns()).map(|(field, column)| {
+    let schema = batch.schema();
+    let columns = schema.fields().iter().zip(batch.columns()).map(|(field, column)| {
         let text = *field.data_type() == DataType::Utf8;
         let column = if text { arrow_cast::cast(column, &to).unwrap() } else { column.clone() };
         (field.name().clone(), column, true)

@@ -55,7 +55,7 @@ pub struct DatasetWriter {
 
 enum To {
     File { output: Box<Output>, waiting: Waiting, bytes: usize },
-    Directory { files: Partitioned, place: Directory },
+    Directory { files: Box<Partitioned>, place: Directory },
 }
 
 /// Of a row group or record batch.
@@ -99,7 +99,7 @@ impl DatasetWriter {
                 }
                 let place = Directory::create(path, *mode)?;
                 let files = Partitioned::new(place.staging(), *format, &schema, &keys, place.id())?;
-                To::Directory { files, place }
+                To::Directory { files: Box::new(files), place }
             }
         };
         Ok(DatasetWriter { schema, to, written: WrittenDataset::default() })

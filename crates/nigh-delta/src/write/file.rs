@@ -36,7 +36,7 @@ struct Target {
 
 enum To {
     Local(BufWriter<File>),
-    Remote(Upload),
+    Remote(Box<Upload>),
 }
 
 impl Write for Target {
@@ -109,7 +109,7 @@ impl DataFile {
             }
             To::Local(BufWriter::with_capacity(1 << 18, File::create_new(path).map_err(|e| unwritable(&place, e))?))
         } else {
-            To::Remote(Upload::create(place.clone())?)
+            To::Remote(Box::new(Upload::create(place.clone())?))
         };
         let writer = ArrowWriter::try_new(Target { to, bytes: 0 }, first.schema(), Some(properties(first)));
         Ok(DataFile {
