@@ -14,7 +14,8 @@ export const convertHelp: CommandHelp = {
   summary: 'a table in another form, or a part of it',
   usage: ['nigh convert IN OUT [options]'],
   about: [
-    'IN: Parquet, Arrow IPC or a Delta table; a file, a directory, a quoted glob, or - for Arrow IPC on stdin.',
+    'IN: Parquet or Arrow IPC; a file, a directory, a quoted glob, s3://bucket/key, or - for Arrow IPC on stdin; or a Delta table: a',
+    'directory with a _delta_log, delta:PATH, or delta:PATH@v3 for a version of it.',
     'OUT: a file by extension (.parquet, .arrow, .feather, .ipc, .arrows), a directory of files without one, a Delta table with',
     'delta: in front, or - for an Arrow IPC stream on stdout. It appears complete or not at all.',
     'SQL: an expression over the columns; quote it. Rows that the statistics of files and row groups exclude are not read.',
@@ -52,6 +53,7 @@ export const convertHelp: CommandHelp = {
     ],
     ["nigh convert 'day=*/*.parquet' by-country --partition-by country", 'many files to by-country/country=FR/...'],
     ['nigh convert new.parquet items/ --mode append', 'more rows for a directory of files'],
+    ['nigh convert items.parquet delta:catalog --mode append', 'a new version of a Delta table'],
     ['nigh convert items.parquet - | nigh inspect -', 'between programs'],
   ],
 }

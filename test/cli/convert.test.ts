@@ -77,6 +77,24 @@ test('a directory of partitions, more rows for it, and back to a file', async ()
   expect(byId(await read(at('one.parquet')))).toEqual(rows)
 })
 
+test('a Delta table, version by version', async () => {
+  const to = `delta:${at('catalog')}`
+  expect(nigh(['convert', items, to, '--filter', 'id < 100']).stderr).toMatch(/^100 rows, 1 file, .*, version 0: /)
+  const more = ['--filter', 'id >= 100']
+  expect(nigh(['convert', items, to, ...more])).toMatchObject({
+    code: 1,
+    stderr: expect.stringMatching(/OUTPUT_EXISTS/),
+  })
+  const appended = nigh(['convert', items, at('catalog'), '--format', 'delta', '--mode', 'append', ...more])
+  expect(appended.stderr).toMatch(/^200 rows, 1 file, .*, version 1: /)
+  expect(nigh(['convert', at('catalog'), at('latest.parquet')]).code).toBe(0)
+  expect(byId(await read(at('latest.parquet')))).toEqual(rows)
+  expect(nigh(['convert', to, at('first.arrow'), '--version', '0']).code).toBe(0)
+  expect(byId(await read(at('first.arrow')))).toEqual(rows.slice(0, 100))
+  const wrong = nigh(['convert', to, at('none.arrow'), '--version', '7'])
+  expect(wrong).toMatchObject({ code: 1, stderr: expect.stringMatching(/DELTA_VERSION.*7.*newest is 1/) })
+})
+
 test('an output that is there stays, unless it is to be replaced', async () => {
   const args = ['convert', items, at('there.parquet'), '--columns', 'id']
   expect(nigh(args).code).toBe(0)
