@@ -39,8 +39,9 @@ export function ensurePython(warn: (text: string) => void): void {
   writeFileSync(stamp, hash)
 }
 
-/** What pip has, by name. */
+/** What pip has, by name; nothing where the environment was not made. */
 export function installedVersions(): Record<string, string> {
+  if (!existsSync(python)) return {}
   const listed = spawnSync(python, ['-m', 'pip', 'list', '--format', 'json', '--disable-pip-version-check'], {
     encoding: 'utf8',
   })

@@ -23,7 +23,8 @@ try {
   const theirs = parse(read)
   if (ours.total !== theirs.total) throw new Error(`other vectors: ${ours.total}, ${theirs.total}`)
   const [a, b] = [median(ours.seconds), median(theirs.seconds)]
-  say('Delta 100K x 128 to vectors, CPU s', { nigh: a, deltalake: b, ratio: b / a })
+  const c = median(task('matrix', `delta:${table}`).seconds)
+  say('Delta 100K x 128 to vectors, CPU s', { dataset: a, join: c, deltalake: b, ratios: [b / a, b / c] })
 
   say('1M rows to a table and back', task('rows'))
   for (const workers of ['0', '1', '2']) say(`map, ${workers} workers`, task('map', workers))

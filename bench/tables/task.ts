@@ -37,6 +37,21 @@ const tasks: Record<string, (...args: string[]) => Promise<object>> = {
     return { seconds, total }
   },
 
+  /** The same by the reader of joins, which fills one matrix in native memory. */
+  async matrix(path) {
+    const { readVectors } = await import(new URL('../../../dist/table/read.js', import.meta.url).href)
+    const seconds: number[] = []
+    for (let i = 0; i < 5; i++) {
+      const { cpu } = await used(async () => {
+        const table = await readVectors(path!, { threads: 1, side: 'item' }, {})
+        if (table.numRows !== 100_000) throw new Error(`${table.numRows} rows`)
+        table.dispose()
+      })
+      seconds.push(cpu)
+    }
+    return { seconds }
+  },
+
   /** A million rows of five columns to a table, and back. */
   async rows() {
     const schema = new Schema([
