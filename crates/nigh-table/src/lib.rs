@@ -12,6 +12,7 @@ mod guard;
 mod ids;
 mod in_memory;
 mod inspect;
+mod ipc_buffers;
 mod ipc_in;
 mod matrix;
 mod need;
