@@ -19,7 +19,7 @@ export const fitHelp: CommandHelp = {
     '      { "kind": "NearestNeighbors", "featuresCol": "unit", "k": 10, "recall": 0.95 } ] }',
     '',
     'Kinds: NearestNeighbors (at a recall asked for), BruteForce (exact), Normalizer, VectorConverter. A single stage does as well.',
-    'ITEMS: Parquet or Arrow IPC; a file, a directory, a quoted glob, or - for Arrow IPC on stdin.',
+    'ITEMS: Parquet, Arrow IPC or Delta; a file, a directory, a quoted glob, s3://..., or - for Arrow IPC on stdin.',
     'MODEL: a directory, which appears complete or not at all. Ask it with nigh transform.',
   ],
   flags: {

@@ -34,7 +34,8 @@ export function given(options: object): Record<string, unknown> {
 /** Fails for the first option that no doc knows. */
 export function refuseUnknown(options: object, docs: readonly ParamDoc[]): void {
   const unknown = Object.keys(options).find((name) => !docs.some((doc) => doc.name === name))
-  if (unknown !== undefined) throw invalidOption(unknown, 'no such param')
+  const known = docs.map((doc) => doc.name).join(', ')
+  if (unknown !== undefined) throw invalidOption(unknown, `no such param; there are ${known}`)
 }
 
 export function columnName(option: string, value: unknown): string {

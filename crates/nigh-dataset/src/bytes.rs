@@ -35,15 +35,12 @@ pub(crate) fn expand(location: &str) -> Result<Vec<String>> {
 /// Opens a file and tells its format by its first bytes.
 pub(crate) fn open(location: &str, count: &BytesRead) -> Result<Input> {
     let source = ByteSource::open(location).map_err(|e| TableError::unreadable(location, e))?;
-    input(location.into(), source, count)
-}
-
-/// A file in memory.
-pub(crate) fn memory(name: &str, bytes: Bytes, count: &BytesRead) -> Result<Input> {
-    input(name.into(), ByteSource::Memory(bytes), count)
-}
-
-fn input(name: Arc<str>, source: ByteSource, count: &BytesRead) -> Result<Input> {
     let source = ByteSource::Other(Arc::new(Counted { source, count: count.clone() }));
-    Ok(Input { format: detect(&name, &source)?, name, source, view: None })
+    Ok(Input { format: detect(location, &source)?, name: location.into(), source, view: None })
+}
+
+/// A file in memory, which is viewed rather than read.
+pub(crate) fn memory(name: &str, bytes: Bytes) -> Result<Input> {
+    let source = ByteSource::Memory(bytes);
+    Ok(Input { format: detect(name, &source)?, name: name.into(), source, view: None })
 }

@@ -53,6 +53,24 @@ fn only_what_is_asked_for_is_read() {
 }
 
 #[test]
+fn only_the_columns_asked_for_are_read_of_arrow_files() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = write_ipc(&dir.path().join("a.arrow"), &[rows(0, 5000), rows(5000, 10_000)]);
+    let size = fs::metadata(&path).unwrap().len();
+    for (columns, least, most) in
+        [(vec!["id"], 80_000, 90_000), (vec!["vector"], 120_000, 140_000), (vec!["name", "id"], 200_000, size * 3 / 4)]
+    {
+        let scan = open(&path, options(Some(&columns), None)).unwrap();
+        let found = all(&scan, None).unwrap();
+        let expected = rows(0, 10_000);
+        for name in columns {
+            assert_eq!(found.column_by_name(name), expected.column_by_name(name));
+        }
+        assert!((least..most).contains(&scan.bytes_read()), "{} of {size}", scan.bytes_read());
+    }
+}
+
+#[test]
 fn a_filter_keeps_rows_and_not_its_columns() {
     let dir = tempfile::tempdir().unwrap();
     let parquet = write_parquet(&dir.path().join("a.parquet"), &rows(0, 1000), 100);

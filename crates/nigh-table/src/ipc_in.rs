@@ -15,6 +15,7 @@ use bytes::Bytes;
 use crate::bytes_source::ByteSource;
 use crate::error::{Result, TableError, code};
 use crate::guard::guard;
+use crate::ipc_buffers;
 use crate::source::Format;
 
 type Dictionaries = Arc<HashMap<i64, ArrayRef>>;
@@ -177,15 +178,33 @@ impl IpcFile {
             .header_as_dictionary_batch()
             .ok_or_else(|| corrupt(&self.name, "a dictionary block holds something else"))?;
         let data = batch.data().ok_or_else(|| corrupt(&self.name, "a dictionary has no data"))?;
-        let body = self.body(&message, &data, body)?;
+        let body = self.body(&message, &data, body, None)?;
         read_dictionary(&body, batch, &self.schema, into, &message.version()).map_err(|e| corrupt(&self.name, e))
     }
 
-    /// The body of a message, after a look at the sizes its compressed buffers claim.
-    fn body(&self, message: &Message<'_>, batch: &arrow_ipc::RecordBatch<'_>, start: u64) -> Result<Buffer> {
+    /// The body of a message, after a look at the sizes its compressed buffers claim. Where only `ranges` are needed, zeros stand
+    /// for the rest.
+    fn body(
+        &self,
+        message: &Message<'_>,
+        batch: &arrow_ipc::RecordBatch<'_>,
+        start: u64,
+        ranges: Option<Vec<(usize, usize)>>,
+    ) -> Result<Buffer> {
         let length =
             usize::try_from(message.bodyLength()).map_err(|_| corrupt(&self.name, "a body has a negative length"))?;
-        let body = read(&self.name, &self.source, start, length)?;
+        let body = match ranges {
+            Some(ranges) if start.checked_add(length as u64).is_some_and(|end| end <= self.source.size()) => {
+                let mut body = vec![0; length];
+                for (from, length) in ranges {
+                    let place = from.checked_add(length).and_then(|end| body.get_mut(from..end));
+                    let place = place.ok_or_else(|| corrupt(&self.name, "a buffer lies outside its batch"))?;
+                    place.copy_from_slice(&read(&self.name, &self.source, start + from as u64, length)?);
+                }
+                Bytes::from(body)
+            }
+            _ => read(&self.name, &self.source, start, length)?,
+        };
         for buffer in batch.buffers().iter().flatten() {
             let range = usize::try_from(buffer.offset()).ok().zip(usize::try_from(buffer.length()).ok());
             let bytes = range.and_then(|(offset, length)| body.get(offset..offset.checked_add(length)?));
@@ -253,7 +272,10 @@ impl IpcFile {
         let batch = message
             .header_as_record_batch()
             .ok_or_else(|| corrupt(&self.name, "the file changed while it was read"))?;
-        let body = self.body(&message, &batch, at.body.0)?;
+        // Bytes in memory are viewed, not read.
+        let part = projection.len() < self.schema.fields().len() && self.given_bytes().is_none();
+        let ranges = part.then(|| ipc_buffers::ranges(&batch, &self.schema, projection)).flatten();
+        let body = self.body(&message, &batch, at.body.0, ranges)?;
         let decode = || -> std::result::Result<RecordBatch, ArrowError> {
             RecordBatchDecoder::try_new(&body, batch, self.schema.clone(), &at.dictionaries, &message.version())?
                 .with_projection(Some(projection))

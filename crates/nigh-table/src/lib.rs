@@ -14,6 +14,7 @@ mod guard;
 mod ids;
 mod in_memory;
 mod inspect;
+mod ipc_buffers;
 mod ipc_in;
 mod matrix;
 mod need;

@@ -86,7 +86,7 @@ pub(crate) fn resolve(
             ScanSource::Ipc(buffer) => {
                 let name = format!("Arrow IPC buffer {buffers}");
                 buffers += 1;
-                let file = Arc::new(AnyFile::open(bytes::memory(&name, buffer, count)?)?);
+                let file = Arc::new(AnyFile::open(bytes::memory(&name, buffer)?)?);
                 join(&mut table, Piece { name: name.clone(), schema: file.schema() }, columns)?;
                 let fragment = Fragment { location: name, ..Fragment::default() };
                 files.push(TableFile { fragment, may_lack: false, open: Some(file) });
