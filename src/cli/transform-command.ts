@@ -1,7 +1,7 @@
 import type { JoinResult } from '../model/join-result.ts'
 import { loadModel } from '../model/pipeline.ts'
 import { Transformer } from '../model/transformer.ts'
-import { isSet, number, parseArguments, text, usageError } from './arguments.ts'
+import { isSet, number, type Parsed, parseArguments, text, usageError } from './arguments.ts'
 import { checkWritable, writeFileAtomically } from './files.ts'
 import type { CommandHelp } from './help.ts'
 import { summary } from './join-command.ts'
@@ -13,13 +13,18 @@ export const transformHelp: CommandHelp = {
   usage: ['nigh transform MODEL QUERIES --out OUT [options]'],
   about: [
     'MODEL: what nigh fit made, or save() from TypeScript.',
-    'QUERIES: Parquet or Arrow IPC; a file, a directory, a quoted glob, or - for Arrow IPC on stdin. Each of their columns is in',
+    'QUERIES: Parquet, Arrow IPC or Delta; a file, a directory, a quoted glob, or - for Arrow IPC on stdin. Each of their columns is in',
     'the result, with one more: a list of neighbors and distances (unless the model was fitted with outputFormat minimal).',
-    'OUT: .parquet, .arrow, .feather, .ipc or .arrows by extension, or - for an Arrow IPC stream on stdout.',
+    'OUT: .parquet, .arrow, .feather, .ipc or .arrows by extension, delta:PATH, or - for an Arrow IPC stream on stdout.',
   ],
   flags: {
     out: { type: 'string', short: 'o', value: 'OUT', help: 'where the result goes' },
-    force: { type: 'boolean', help: 'replace an existing file' },
+    force: { type: 'boolean', help: 'replace an existing file: --mode overwrite' },
+    mode: {
+      type: 'string',
+      value: 'MODE',
+      help: 'what to do with an output that exists: error (default), overwrite, append (Delta tables)',
+    },
     report: { type: 'string', value: 'FILE', help: 'JSON: plan, rows, recall, seconds, memory, machine' },
     threads: { type: 'string', value: 'N', help: 'changes the time, never the answer (all)' },
     memory: { type: 'string', value: 'SIZE', help: '512MB, 3GB, 2GiB (70% of what is free)' },
@@ -59,7 +64,7 @@ export async function transformCommand(
     if (model instanceof Transformer) {
       throw usageError(`${path}: is a ${model.kind}; a model of neighbors is needed, or a pipeline that ends with one`)
     }
-    result = await model.transformTo(out, queries, { ...call, force: isSet(parsed, 'force') })
+    result = await model.transformTo(out, queries, { ...call, ...modeOf(parsed) })
     await model[Symbol.asyncDispose]()
   } finally {
     progress.end()
@@ -67,4 +72,15 @@ export async function transformCommand(
   result.report.seconds.total = (performance.now() - started) / 1000
   if (report !== undefined) writeFileAtomically(report, `${JSON.stringify(result.report, null, 2)}\n`)
   if (!quiet) stderr.write(`${summary(result.report, out)}\n`)
+}
+
+const MODES = ['error', 'overwrite', 'append'] as const
+
+function modeOf(parsed: Parsed): { mode?: (typeof MODES)[number] } {
+  const given = text(parsed, 'mode')
+  const mode = MODES.find((one) => one === given)
+  if (given !== undefined && !mode) throw usageError(`--mode ${given}: must be error, overwrite or append`)
+  if (!isSet(parsed, 'force')) return mode ? { mode } : {}
+  if (mode && mode !== 'overwrite') throw usageError(`--mode ${mode} clashes with --force, which is to overwrite`)
+  return { mode: 'overwrite' }
 }

@@ -28,7 +28,9 @@ import { explain, given } from './params.ts'
 import { searchItems } from './search-items.ts'
 
 export interface TransformToOptions extends EngineCall {
-  /** Replace an existing file. Default: the param `force`. */
+  /** What to do with an output that exists; only a Delta table can be appended to. Default: as the params say, `error`. */
+  mode?: 'error' | 'overwrite' | 'append' | undefined
+  /** `mode: 'overwrite'`. */
   force?: boolean | undefined
 }
 
@@ -169,7 +171,8 @@ export class KnnModel implements AsyncDisposable {
 
   #answer(queries: TableInput, options: OutputOptions & TransformToOptions): Promise<JoinResult> {
     return this.#inTurn(() => {
-      const params = { ...this.params, force: options.force ?? this.params.force }
+      const mode = options.mode ?? (options.force ? 'overwrite' : this.params.mode)
+      const params = { ...this.params, mode, force: mode === 'overwrite' }
       const { outputFormat, queryPartitionsCol, predictionCol } = params
       const minimal = outputFormat === 'minimal'
       const columns = minimal && queryPartitionsCol !== undefined ? [queryPartitionsCol] : []

@@ -51,6 +51,20 @@ test('fit, then transform: progress, a summary, every column', () => {
   })
 })
 
+test('into a Delta table, which --mode appends to or replaces', () => {
+  nigh(['fit', pipeline(), items, '--out', at('for-delta')])
+  const asked = (...mode: string[]) =>
+    nigh(['transform', at('for-delta'), items, '-o', `delta:${at('table')}`, '-q', ...mode])
+  const rows = () => nigh(['inspect', at('table')]).stdout.split('\n')[0]
+  expect(asked()).toMatchObject({ code: 0, stderr: '' })
+  expect(asked()).toMatchObject({ code: 1, stderr: expect.stringContaining('error[OUTPUT_EXISTS]') })
+  expect(asked('--mode', 'append')).toMatchObject({ code: 0, stderr: '' })
+  expect(rows()).toMatch(/^6 rows/)
+  expect(asked('--mode', 'overwrite')).toMatchObject({ code: 0, stderr: '' })
+  expect(rows()).toMatch(/^3 rows/)
+  expect(asked('--mode', 'append', '--force').stderr).toMatch(/clashes with --force/)
+})
+
 test('from stdin to stdout', () => {
   nigh(['fit', pipeline(), items, '--out', at('piped')])
   const query = arrowTable({ raw: ['floats', [[0.5, 1]]] })
