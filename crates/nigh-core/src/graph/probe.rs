@@ -32,6 +32,8 @@ impl Graph {
         control.set_total(self.num_positions as u64);
         let (n, width) = (self.num_positions, self.width);
         let first = !std::mem::replace(&mut self.probed, true);
+        // The lists' codes in place of the rows', never both: the next round takes them over again.
+        self.codes = None;
         let state = SharedMut::new(&mut self.state);
         with_threads(threads, || {
             clusters.restore_codes(items);

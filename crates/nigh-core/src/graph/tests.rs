@@ -99,6 +99,8 @@ fn rounds_find_what_probes_missed() {
         // The lists may be asked again, their codes freed or not: nothing is kept twice.
         clusters.drop_codes();
         graph.probe(&items, &clusters, 2, 6, 2, &()).unwrap();
+        // Codes stand once: memory is planned for that.
+        assert!(graph.codes.is_none());
         let wider = at(&graph);
         assert!(wider >= after, "{metric:?}: {after} {wider}");
         for p in 0..graph.num_positions {
