@@ -58,22 +58,11 @@ impl Candidates {
 mod tests {
     use super::*;
 
-    fn found(k: usize, lists: &[&[(u32, f32)]]) -> Neighbors {
-        let mut out = Neighbors::new(lists.len(), k);
-        for (q, list) in lists.iter().enumerate() {
-            out.counts[q] = list.len() as u32;
-            for (i, &(row, distance)) in list.iter().enumerate() {
-                (out.rows[q * k + i], out.distances[q * k + i]) = (row, distance);
-            }
-        }
-        out
-    }
-
     #[test]
     fn no_candidate_is_lost_between_parts() {
         let mut best = Candidates::new(3, 2);
-        best.add(&found(2, &[&[(0, 0.1), (1, 0.2)], &[(1, 0.5)]]), &[0, 2], 0);
-        best.add(&found(2, &[&[(0, 0.05), (1, 0.15)], &[(0, 0.5), (1, 0.5)]]), &[0, 2], 10);
+        best.add(&Neighbors::of_lists(2, &[&[(0, 0.1), (1, 0.2)], &[(1, 0.5)]]), &[0, 2], 0);
+        best.add(&Neighbors::of_lists(2, &[&[(0, 0.05), (1, 0.15)], &[(0, 0.5), (1, 0.5)]]), &[0, 2], 10);
         let all = best.neighbors(0, 3);
         assert_eq!(all.of(0), (&[10, 0][..], &[0.05, 0.1][..]));
         assert_eq!(all.of(1).0, [0_u32; 0]);

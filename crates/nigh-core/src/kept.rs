@@ -93,17 +93,6 @@ pub fn merge(before: Option<&Neighbors>, found: &Neighbors, met: Met, k: usize) 
 mod tests {
     use super::*;
 
-    fn neighbors(k: usize, lists: &[&[(u32, f32)]]) -> Neighbors {
-        let mut out = Neighbors::new(lists.len(), k);
-        for (q, list) in lists.iter().enumerate() {
-            out.counts[q] = list.len() as u32;
-            for (i, &(row, distance)) in list.iter().enumerate() {
-                (out.rows[q * k + i], out.distances[q * k + i]) = (row, distance);
-            }
-        }
-        out
-    }
-
     fn of(neighbors: &Neighbors, query: usize) -> Vec<(u32, f32)> {
         let (rows, distances) = neighbors.of(query);
         rows.iter().copied().zip(distances.iter().copied()).collect()
@@ -111,9 +100,9 @@ mod tests {
 
     #[test]
     fn merges_by_distance_then_row_and_leaves_out_the_query() {
-        let before = neighbors(2, &[&[(3, 0.0), (1, 0.5)], &[(0, -1.0)]]);
+        let before = Neighbors::of_lists(2, &[&[(3, 0.0), (1, 0.5)], &[(0, -1.0)]]);
         // Rows 10 and 11 ask; the block starts at row 10, so its row 0 is query 0 itself.
-        let found = neighbors(3, &[&[(0, 0.0), (7, 0.0), (2, 0.5)], &[(0, -2.0), (1, -2.0)]]);
+        let found = Neighbors::of_lists(3, &[&[(0, 0.0), (7, 0.0), (2, 0.5)], &[(0, -2.0), (1, -2.0)]]);
         let met = Met { first_item: 10, leave_out: Some(&[10, 11]) };
         let merged = merge(Some(&before), &found, met, 2);
         assert_eq!(of(&merged, 0), [(3, 0.0), (17, 0.0)]);
@@ -123,7 +112,7 @@ mod tests {
     #[test]
     fn keeps_what_was_put() {
         let kept = Kept::new(5, 2, &std::env::temp_dir()).unwrap();
-        let one = neighbors(2, &[&[(u32::MAX - 2, 1.5), (0, 2.0)], &[], &[(0x7fc0_0001, -0.5)]]);
+        let one = Neighbors::of_lists(2, &[&[(u32::MAX - 2, 1.5), (0, 2.0)], &[], &[(0x7fc0_0001, -0.5)]]);
         kept.put(2, &one).unwrap();
         let got = kept.get(2, 3).unwrap();
         for q in 0..3 {

@@ -44,3 +44,24 @@ pub fn recall(truth: &Neighbors, found: &Neighbors) -> Vec<f32> {
         })
         .collect()
 }
+
+#[cfg(test)]
+impl Neighbors {
+    /// The neighbors of each query as (row, distance).
+    pub(crate) fn of_lists(k: usize, lists: &[&[(u32, f32)]]) -> Neighbors {
+        let mut out = Neighbors::new(lists.len(), k);
+        for (q, list) in lists.iter().enumerate() {
+            out.counts[q] = list.len() as u32;
+            for (i, &(row, distance)) in list.iter().enumerate() {
+                (out.rows[q * k + i], out.distances[q * k + i]) = (row, distance);
+            }
+        }
+        out
+    }
+
+    /// The neighbors of a query as (distance, row), which is their order.
+    pub(crate) fn pairs(&self, query: usize) -> Vec<(f32, u32)> {
+        let (rows, distances) = self.of(query);
+        distances.iter().copied().zip(rows.iter().copied()).collect()
+    }
+}

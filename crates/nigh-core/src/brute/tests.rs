@@ -1,7 +1,6 @@
 //! Searches against every distance, sorted by (distance, row).
 
 use crate::comparison::Comparison;
-use crate::neighbors::Neighbors;
 use crate::{Items, Precision, Queries, exact_search};
 use proptest::prelude::*;
 
@@ -22,11 +21,6 @@ fn oracle(vectors: &[f32], dim: usize, by: Comparison, q: &[f32], skip: Option<u
     all.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
     all.truncate(k);
     all
-}
-
-fn results(n: &Neighbors, q: usize) -> Vec<(f32, u32)> {
-    let (rows, distances) = n.of(q);
-    distances.iter().copied().zip(rows.iter().copied()).collect()
 }
 
 struct Rng(u64);
@@ -89,14 +83,14 @@ proptest! {
             let asked = Queries::Vectors { vectors: &queries, rows: None };
             let found = exact_search(&items, asked, k, precision, None, threads, &()).unwrap();
             for (q, query) in queries.chunks_exact(dim).enumerate() {
-                prop_assert_eq!(results(&found, q), oracle(&vectors, dim, by, query, None, k), "{} kind {}", name, kind);
+                prop_assert_eq!(found.pairs(q), oracle(&vectors, dim, by, query, None, k), "{} kind {}", name, kind);
             }
         }
         let asked = Queries::Items { rows: None, include_self: false };
         let found = exact_search(&items, asked, k, Precision::Int8, None, threads, &()).unwrap();
         for row in 0..n {
             let expected = oracle(&vectors, dim, by, &vectors[row * dim..][..dim], Some(row), k);
-            prop_assert_eq!(results(&found, row), expected, "{} kind {} row {}", name, kind, row);
+            prop_assert_eq!(found.pairs(row), expected, "{} kind {} row {}", name, kind, row);
         }
     }
 
@@ -121,14 +115,14 @@ proptest! {
         let asked = Queries::Vectors { vectors: &queries, rows: None };
         let found = exact_search(&items, asked, k, Precision::Int8, None, threads, &()).unwrap();
         for (q, query) in queries.chunks_exact(words).enumerate() {
-            prop_assert_eq!(results(&found, q), oracle(&vectors, words, by, query, None, k), "{}", name);
+            prop_assert_eq!(found.pairs(q), oracle(&vectors, words, by, query, None, k), "{}", name);
         }
         let asked = Queries::Items { rows: None, include_self: false };
         let found = exact_search(&items, asked, k, Precision::F32, Some(2.0), threads, &()).unwrap();
         for row in 0..n {
             let mut expected = oracle(&vectors, words, by, &vectors[row * words..][..words], Some(row), k);
             expected.retain(|e| e.0 <= 2.0);
-            prop_assert_eq!(results(&found, row), expected, "{} row {}", name, row);
+            prop_assert_eq!(found.pairs(row), expected, "{} row {}", name, row);
         }
     }
 }

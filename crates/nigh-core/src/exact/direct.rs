@@ -3,6 +3,7 @@
 use super::Job;
 use crate::control::{Result, check};
 use crate::kernel::key_of;
+use crate::memory::prefetch;
 use rayon::prelude::*;
 
 /// Queries compared with a row while it is in cache. A scan's preparations cost about as much as so many.
@@ -83,16 +84,4 @@ impl Job<'_> {
             })
             .collect())
     }
-}
-
-#[inline(always)]
-fn prefetch(row: &[f32]) {
-    #[cfg(target_arch = "x86_64")]
-    for line in row.chunks(16) {
-        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
-        // SAFETY: prefetching has no effect but on caches.
-        unsafe { _mm_prefetch::<_MM_HINT_T0>(line.as_ptr() as *const i8) };
-    }
-    #[cfg(not(target_arch = "x86_64"))]
-    let _ = row;
 }

@@ -4,6 +4,7 @@ use super::pack::CodedRows;
 use super::reduce::Reduction;
 use crate::items::Items;
 use crate::kernel::PANEL;
+use crate::memory::prefetch;
 use crate::metric::{Metric, squared_norm};
 use crate::queries::Askers;
 use crate::space::Quantizer;
@@ -181,16 +182,4 @@ impl<'a> Rows<'a> {
             y.iter_mut().zip(&self.items.space.mean).for_each(|(y, m)| *y -= m);
         }
     }
-}
-
-#[inline(always)]
-fn prefetch(row: &[f32]) {
-    #[cfg(target_arch = "x86_64")]
-    for line in row.chunks(16) {
-        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
-        // SAFETY: prefetching has no effect but on caches.
-        unsafe { _mm_prefetch::<_MM_HINT_T0>(line.as_ptr() as *const i8) };
-    }
-    #[cfg(not(target_arch = "x86_64"))]
-    let _ = row;
 }

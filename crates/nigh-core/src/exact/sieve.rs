@@ -4,6 +4,7 @@
 use super::bound::Bound;
 use super::reservoir::{Keys, Reservoirs};
 use crate::kernel::{PANEL, Sink};
+use crate::memory::prefetch;
 use crate::parallel::for_each_level;
 
 /// Takes the survivors of a scan of reduced rows. Every row within a query's bound passes: either test excludes only what is
@@ -34,15 +35,9 @@ impl WholeRows<'_> {
     /// would wait for memory.
     pub fn prefetch(&self, panel: usize) {
         let bytes = PANEL * self.code_dim;
-        let Some(codes) = self.codes.get(panel * bytes..(panel + 1) * bytes) else { return };
-        #[cfg(target_arch = "x86_64")]
-        for line in codes.chunks(64) {
-            use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
-            // SAFETY: prefetching has no effect but on caches.
-            unsafe { _mm_prefetch::<_MM_HINT_T0>(line.as_ptr()) };
+        if let Some(codes) = self.codes.get(panel * bytes..(panel + 1) * bytes) {
+            prefetch(codes);
         }
-        #[cfg(not(target_arch = "x86_64"))]
-        let _ = codes;
     }
 }
 

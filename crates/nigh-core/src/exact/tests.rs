@@ -18,11 +18,6 @@ fn oracle(vectors: &[f32], dim: usize, metric: Metric, q: &[f32], skip: Option<u
     all
 }
 
-fn results(n: &Neighbors, q: usize) -> Vec<(f32, u32)> {
-    let (rows, distances) = n.of(q);
-    distances.iter().copied().zip(rows.iter().copied()).collect()
-}
-
 /// Small deterministic generator.
 struct Rng(u64);
 impl Rng {
@@ -91,7 +86,7 @@ fn check_all(kind: u8, n: usize, dim: usize, k: usize, metric: Metric, seed: u64
         let found = found.unwrap();
         for q in 0..num_queries {
             let expected = oracle(&vectors, dim, metric, &queries[q * dim..][..dim], None, k);
-            assert_eq!(results(&found, q), expected, "{metric:?} {precision:?} kind {kind} query {q}");
+            assert_eq!(found.pairs(q), expected, "{metric:?} {precision:?} kind {kind} query {q}");
         }
         for include_self in [false, true] {
             let queries = Queries::Items { rows: None, include_self };
@@ -99,7 +94,7 @@ fn check_all(kind: u8, n: usize, dim: usize, k: usize, metric: Metric, seed: u64
             for row in (0..n).step_by(7) {
                 let q = &vectors[row * dim..][..dim];
                 let expected = oracle(&vectors, dim, metric, q, (!include_self).then_some(row), k);
-                assert_eq!(results(&found, row), expected, "{metric:?} {precision:?} kind {kind} row {row}");
+                assert_eq!(found.pairs(row), expected, "{metric:?} {precision:?} kind {kind} row {row}");
             }
         }
     }
@@ -160,7 +155,7 @@ proptest! {
         job.run_direct(&left).unwrap();
         for row in 0..n {
             let expected = oracle(&vectors, dim, metric, &vectors[row * dim..][..dim], None, k);
-            prop_assert_eq!(results(&neighbors, row), expected, "{:?} {:?} kind {} row {}", metric, precision, kind, row);
+            prop_assert_eq!(neighbors.pairs(row), expected, "{:?} {:?} kind {} row {}", metric, precision, kind, row);
         }
     }
 }
@@ -189,7 +184,7 @@ fn max_distance_shortens() {
     let queries = Queries::Items { rows: None, include_self: false };
     let found = exact_search(&items, queries, 3, Precision::F32, Some(1.0), 1, &()).unwrap();
     assert_eq!(found.counts, [1, 2, 2, 1]);
-    assert_eq!(results(&found, 1), [(1.0, 0), (1.0, 2)]);
+    assert_eq!(found.pairs(1), [(1.0, 0), (1.0, 2)]);
 }
 
 #[test]
@@ -238,7 +233,7 @@ fn threads_share_the_items_of_a_query() {
                 let asked = Queries::Vectors { vectors: query, rows: None };
                 let found = exact_search(&items, asked, 5, precision, None, threads, &()).unwrap();
                 let expected = oracle(&vectors, 8, metric, query, None, 5);
-                assert_eq!(results(&found, 0), expected, "{metric:?} {precision:?} {threads} threads, query {q}");
+                assert_eq!(found.pairs(0), expected, "{metric:?} {precision:?} {threads} threads, query {q}");
             }
         }
     }
@@ -253,7 +248,7 @@ fn codes_serve_the_next_search_while_they_are_true() {
     let ask = |items: &Items| {
         let asked = Queries::Vectors { vectors: &queries, rows: None };
         let found = exact_search(items, asked, 5, Precision::Int8, None, 2, &()).unwrap();
-        [results(&found, 0), results(&found, 1)]
+        [found.pairs(0), found.pairs(1)]
     };
     assert!(!items.is_short_search(asking) && items.is_short_search(1));
     let first = ask(&items);
@@ -298,7 +293,7 @@ fn groups_are_kept_for_the_next_search_however_few_ask() {
         let ask = |items: &Items, precision, rows: Option<&[u32]>, k| {
             let asked = Queries::Items { rows, include_self: false };
             let found = exact_search(items, asked, k, precision, None, 2, &()).unwrap();
-            (0..found.num_queries()).map(|q| results(&found, q)).collect::<Vec<_>>()
+            (0..found.num_queries()).map(|q| found.pairs(q)).collect::<Vec<_>>()
         };
         let expected = ask(&items, Precision::F32, Some(&many), k);
         assert!(items.grouped().is_none());
@@ -350,6 +345,6 @@ fn rows_beyond_the_range_of_the_sample_are_found() {
     let scan = Scan::grouped(&items, GroupedCodes::new(&items, 8, k).into(), k + 1);
     assert_eq!(job.run(&scan, &all, 1).unwrap(), []);
     for q in 0..rows.len() {
-        assert_eq!(results(&neighbors, q), results(&expected, q), "row {}", rows[q]);
+        assert_eq!(neighbors.pairs(q), expected.pairs(q), "row {}", rows[q]);
     }
 }

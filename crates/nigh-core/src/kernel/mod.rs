@@ -113,6 +113,8 @@ pub(crate) unsafe fn scan_i8<S: Sink>(
 }
 
 #[cfg(test)]
+mod every;
+#[cfg(test)]
 mod speed;
 #[cfg(test)]
 mod tests;

@@ -1,29 +1,11 @@
 //! Every level's kernels against one-line oracles.
 
+use super::every::All;
 use super::panel::{bias_i8, pack_f32, pack_i8};
 use super::topk::TopK;
 use super::*;
 use crate::memory::Aligned;
 use proptest::prelude::*;
-
-/// Keeps every score that reaches the threshold.
-struct All {
-    threshold: i32,
-    found: Vec<(usize, u32, i32)>,
-}
-
-impl Sink for All {
-    fn threshold(&self, _slot: usize) -> i32 {
-        self.threshold
-    }
-    fn push(&mut self, slot: usize, first_row: u32, keys: &[i32; PANEL], mask: u64) {
-        for r in 0..PANEL {
-            if mask >> r & 1 == 1 {
-                self.found.push((slot, first_row + r as u32, keys[r]));
-            }
-        }
-    }
-}
 
 proptest! {
     #![proptest_config(ProptestConfig { cases: 200, ..ProptestConfig::default() })]

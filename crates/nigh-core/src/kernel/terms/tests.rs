@@ -3,25 +3,10 @@
 use super::*;
 use crate::comparison::Comparison;
 use crate::kernel::MIN_KEY_F32;
+use crate::kernel::every::All;
 use crate::kernel::panel::pack_f32;
 use crate::memory::Aligned;
 use proptest::prelude::*;
-
-/// Keeps every score that reaches the threshold.
-struct All {
-    threshold: i32,
-    found: Vec<(usize, u32, i32)>,
-}
-
-impl Sink for All {
-    fn threshold(&self, _slot: usize) -> i32 {
-        self.threshold
-    }
-    fn push(&mut self, slot: usize, first_row: u32, keys: &[i32; PANEL], mask: u64) {
-        let hit = (0..PANEL).filter(|r| mask >> r & 1 == 1);
-        self.found.extend(hit.map(|r| (slot, first_row + r as u32, keys[r])));
-    }
-}
 
 const METRICS: [Numbers; 5] = [Numbers::L1, Numbers::Canberra, Numbers::BrayCurtis, Numbers::Hamming, Numbers::Jaccard];
 
