@@ -21,7 +21,7 @@ export async function runCase(given: Case, { engines, repeat, clock, say }: Case
   const records = engines.map((engine): EngineRecord => ({ engine, attempts: [], probes: [], notes: [] }))
   for (const record of records) {
     const bestSoFar: BestSoFar = new Map()
-    const staying: { process?: Conversation } = {}
+    const staying: { process?: Conversation; inVain?: number } = {}
     for (const trial of scenario.engines[record.engine]!(shape)) {
       const start = performance.now()
       const known = record.attempts.length

@@ -17,9 +17,12 @@ interface Trying {
   trial: Trial
   clock: 'wall' | 'cpu'
   bestSoFar: BestSoFar
-  /** The process of the last trial, for an engine whose process stays. */
-  staying: { process?: Conversation }
+  /** What an engine keeps from trial to trial: its process, where that stays, and how many of its last builds were in vain. */
+  staying: { process?: Conversation; inVain?: number }
 }
+
+/** Grids go from cheap builds to dear ones, though not in every step: so many in a row in vain, and the rest would be. */
+const IN_VAIN = 2
 
 /** nigh's recall asked is of use to a target that no run has reached yet. */
 function asked({ given, record }: Trying, setting: Params): boolean {
@@ -106,7 +109,11 @@ export async function runTrial(trying: Trying): Promise<boolean> {
     const slowest = Math.max(...scenario.targets.map((target) => bestSoFar.get(target) ?? Number.POSITIVE_INFINITY))
     if (scenario.counts === 'join' && build[clock] > HOPELESS * slowest) {
       record.notes.push(`${at}: building alone took ${build[clock].toFixed(1)} s, more than the best whole run`)
-    } else await (whole ? wholeRuns : probesThenRuns)(trying, process, build)
+      trying.staying.inVain = (trying.staying.inVain ?? 0) + 1
+      return trying.staying.inVain < IN_VAIN
+    }
+    trying.staying.inVain = 0
+    await (whole ? wholeRuns : probesThenRuns)(trying, process, build)
     return true
   } catch (error) {
     record.notes.push(`${at}: ${(error as Error).message}`)
