@@ -81,6 +81,30 @@ impl Comparison {
         }
     }
 
+    /// What index files call it: a name that [`Comparison::parse`] takes, after `bits:` where rows are bits.
+    pub(crate) fn key(self) -> String {
+        match self {
+            Comparison::Products(Products { metric, squared, centred }) => match (metric, squared, centred) {
+                (Metric::Dot, ..) => "dot",
+                (Metric::Cosine, _, true) => "correlation",
+                (Metric::Cosine, ..) => "cosine",
+                (Metric::L2, true, _) => "squared-l2",
+                (Metric::L2, ..) => "l2",
+            }
+            .to_owned(),
+            Comparison::Numbers(Numbers::BrayCurtis) => "bray-curtis".to_owned(),
+            Comparison::Numbers(numbers) => format!("{numbers:?}").to_lowercase(),
+            Comparison::Bits(bits) => format!("bits:{bits:?}").to_lowercase(),
+        }
+    }
+
+    pub(crate) fn of_key(key: &str) -> Option<Comparison> {
+        match key.strip_prefix("bits:") {
+            Some(name) => Comparison::parse(name, true),
+            None => Comparison::parse(key, false),
+        }
+    }
+
     /// What scans, lists and graphs take it for; where it is not made of inner products nobody asks.
     pub(crate) fn scanned_as(self) -> Metric {
         match self {
@@ -275,6 +299,20 @@ mod tests {
         assert_eq!(between("bray-curtis", &[0.0, 0.0], &[0.0, 0.0]), 0.0);
         assert_eq!(between("jaccard", &[0.0, 1.0, 5.0, 0.0], &[2.0, 3.0, 0.0, 0.0]), (2.0f64 / 3.0) as f32);
         assert_eq!(between("jaccard", &[0.0; 3], &[0.0; 3]), 0.0);
+    }
+
+    #[test]
+    fn keys_name_their_metrics() {
+        let names =
+            ["l2", "squared-l2", "cosine", "correlation", "dot", "l1", "canberra", "bray-curtis", "hamming", "jaccard"];
+        for name in names {
+            let comparison = Comparison::parse(name, false).unwrap();
+            assert_eq!((comparison.key().as_str(), Comparison::of_key(name)), (name, Some(comparison)));
+        }
+        for name in ["bits:hamming", "bits:jaccard"] {
+            assert_eq!(Comparison::of_key(name).unwrap().key(), name);
+        }
+        assert_eq!(Comparison::of_key("bits:l2"), None);
     }
 
     #[test]

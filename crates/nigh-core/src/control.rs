@@ -18,15 +18,15 @@ pub enum Error {
     Cancelled,
     /// An argument clashes with another; the text names both facts.
     Invalid(String),
-    /// A temporary file cannot be had; the code is one of docs/errors.md.
-    Spill { code: &'static str, message: String },
+    /// A file cannot be had, or is not what it should be; the code is one of docs/errors.md.
+    File { code: &'static str, message: String },
 }
 
 impl std::fmt::Display for Error {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Error::Cancelled => f.write_str("cancelled"),
-            Error::Invalid(message) | Error::Spill { message, .. } => f.write_str(message),
+            Error::Invalid(message) | Error::File { message, .. } => f.write_str(message),
         }
     }
 }

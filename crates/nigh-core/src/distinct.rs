@@ -1,6 +1,7 @@
 //! Exact duplicates: many equal vectors break graphs, lists and bounds, so that only the first of each is searched, and the
 //! others take its place in the result.
 
+use crate::column::Column;
 use crate::control::{Control, Result, check};
 use crate::store::Store;
 use rayon::prelude::*;
@@ -8,10 +9,10 @@ use rayon::prelude::*;
 /// Rows grouped by equal vectors. A distinct number counts the groups by their first row, so it orders as first rows do.
 pub(crate) struct Distinct {
     /// Distinct number of each row.
-    pub of_row: Vec<u32>,
+    pub of_row: Column<u32>,
     /// Rows of distinct number `i`, ascending: `rows[offsets[i]..offsets[i + 1]]`.
-    pub offsets: Vec<u32>,
-    pub rows: Vec<u32>,
+    pub offsets: Column<u32>,
+    pub rows: Column<u32>,
 }
 
 impl Distinct {
@@ -77,7 +78,7 @@ impl Distinct {
             rows[next[d as usize] as usize] = row as u32;
             next[d as usize] += 1;
         }
-        Ok(Some(Distinct { of_row, offsets, rows }))
+        Ok(Some(Distinct { of_row: of_row.into(), offsets: offsets.into(), rows: rows.into() }))
     }
 }
 
@@ -113,7 +114,7 @@ mod tests {
         let mut vectors = Store::from(vec![1., 2., 3., 4., 1., 2., 5., 6., 3., 4., 1., 2.]);
         let distinct = Distinct::collapse(&mut vectors, 2, &()).unwrap().expect("there are duplicates");
         assert!(vectors == [1., 2., 3., 4., 5., 6.]);
-        assert_eq!(distinct.of_row, [0, 1, 0, 2, 1, 0]);
+        assert_eq!(&*distinct.of_row, [0, 1, 0, 2, 1, 0]);
         assert_eq!(distinct.members(0), [0, 2, 5]);
         assert_eq!(distinct.members(1), [1, 4]);
         assert_eq!(distinct.members(2), [3]);

@@ -1,6 +1,9 @@
 //! The base vectors of a search, prepared once.
 
+mod file;
+
 use crate::brute::Extent;
+use crate::column::Column;
 use crate::comparison::{Comparison, centred_squared_norm};
 use crate::control::{Control, Error, Result, check};
 use crate::distinct::Distinct;
@@ -26,13 +29,13 @@ pub struct Items {
     /// Distinct vectors, raw, by position.
     pub(crate) vectors: Store,
     /// Squared norms by position (of centred rows, where rows are compared centred); for cosine alone, else empty.
-    pub(crate) norms2: Vec<f64>,
+    pub(crate) norms2: Column<f64>,
     pub(crate) space: Space,
     pub(crate) distinct: Option<Distinct>,
     /// Distinct number of each position; None: the same.
-    order: Option<Vec<u32>>,
+    order: Option<Column<u32>>,
     /// The inverse of `order`.
-    position: Option<Vec<u32>>,
+    position: Option<Column<u32>>,
     /// Bytes that a search may take for copies of the items.
     pub(crate) spare_bytes: usize,
     /// Codes that the last exact search made: within the bytes that the next one may take as well.
@@ -80,7 +83,7 @@ impl Items {
             check(control)?;
             let distinct = if num_rows == 0 { None } else { Distinct::collapse(&mut vectors, dim, control)? };
             check(control)?;
-            let norms2 = match metric {
+            let norms2: Vec<f64> = match metric {
                 Metric::Cosine if num_rows > 0 => {
                     let num_distinct = vectors.len() / dim;
                     let norm2 = if comparison.is_centred() { centred_squared_norm } else { squared_norm };
@@ -103,7 +106,7 @@ impl Items {
                 dim,
                 num_rows,
                 vectors,
-                norms2,
+                norms2: norms2.into(),
                 space,
                 distinct,
                 order: None,
@@ -238,15 +241,15 @@ impl Items {
         }
         reorder(&mut self.vectors, self.dim, &order, &position, control)?;
         if !self.norms2.is_empty() {
-            self.norms2 = order.iter().map(|&p| self.norms2[p as usize]).collect();
+            self.norms2 = order.iter().map(|&p| self.norms2[p as usize]).collect::<Vec<_>>().into();
             self.zero_position = self.zero_position.map(|zero| position[zero] as usize);
         }
         let order: Vec<u32> = order.iter().map(|&p| self.distinct_at(p as usize)).collect();
         for (p, &d) in order.iter().enumerate() {
             position[d as usize] = p as u32;
         }
-        self.order = Some(order);
-        self.position = Some(position);
+        self.order = Some(order.into());
+        self.position = Some(position.into());
         Ok(())
     }
 

@@ -4,11 +4,14 @@
 mod brute;
 mod candidates;
 pub mod cluster;
+pub mod column;
 mod comparison;
 pub mod control;
 mod distinct;
 pub mod exact;
+pub mod format;
 pub mod graph;
+pub mod index;
 pub mod items;
 mod kept;
 mod kernel;
@@ -26,6 +29,7 @@ mod store;
 
 pub use candidates::Candidates;
 pub use cluster::Clusters;
+pub use column::{Column, Plain};
 pub use comparison::{Bits, Comparison, Numbers, Products};
 pub use control::{Control, Error, Result};
 pub use exact::{Precision, exact_search};

@@ -2,6 +2,7 @@
 
 use crate::comparison::centred_squared_norm;
 use crate::control::{Error, Result};
+use crate::index::Keep;
 use crate::items::Items;
 use crate::metric::{Metric, squared_norm};
 use crate::neighbors::Neighbors;
@@ -22,6 +23,8 @@ pub(crate) struct Askers<'a> {
     items: &'a Items,
     queries: Queries<'a>,
     len: usize,
+    /// The rows that may be answered; None: all.
+    pub keep: Option<&'a Keep>,
 }
 
 impl<'a> Askers<'a> {
@@ -47,7 +50,12 @@ impl<'a> Askers<'a> {
                 rows.map_or(n, |r| r.len())
             }
         };
-        Ok(Askers { items, queries, len })
+        Ok(Askers { items, queries, len, keep: None })
+    }
+
+    /// Only these rows may be answered.
+    pub fn keeping(self, keep: Option<&'a Keep>) -> Askers<'a> {
+        Askers { keep, ..self }
     }
 
     pub fn len(&self) -> usize {

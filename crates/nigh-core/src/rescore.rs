@@ -99,15 +99,18 @@ impl Rescorer {
         }
         // Distinct items to rows: those of one distance together, by row.
         self.rows.clear();
+        let kept = |row: &u32| askers.keep.is_none_or(|keep| keep.has_row(*row));
         match &items.distinct {
-            None => self.rows.extend(self.scored.iter().take(wanted).map(|s| (score_of(s.0), s.1))),
+            None => {
+                let rows = self.scored.iter().filter(|s| kept(&s.1));
+                self.rows.extend(rows.take(wanted).map(|s| (score_of(s.0), s.1)));
+            }
             Some(distinct) => {
                 for tied in self.scored.chunk_by(|a, b| a.0 == b.0) {
                     let start = self.rows.len();
                     for s in tied {
-                        let members = distinct.members(s.1);
-                        let few = &members[..members.len().min(wanted)];
-                        self.rows.extend(few.iter().map(|&row| (score_of(s.0), row)));
+                        let members = distinct.members(s.1).iter().copied().filter(kept);
+                        self.rows.extend(members.take(wanted).map(|row| (score_of(s.0), row)));
                     }
                     self.rows[start..].sort_unstable_by_key(|r| r.1);
                     if self.rows.len() >= wanted {

@@ -1,7 +1,7 @@
 //! The space that scans compute in: vectors scaled (l2, dot) or normalised (cosine), and centred or coded there. Final
 //! distances never come from it, so its rounding costs candidates, not answers.
 
-use crate::comparison::{Products, centre};
+use crate::comparison::{Comparison, Products, centre};
 use crate::metric::Metric;
 use crate::parallel::for_each_level;
 use crate::store::Store;
@@ -91,10 +91,18 @@ impl Space {
         Space { metric: Metric::L2, centred: false, dim, scale: 1.0, mean, full, robust, whole: false }
     }
 
+    /// Before it has seen any item.
+    pub fn of(comparison: Comparison, dim: usize) -> Space {
+        match comparison {
+            Comparison::Products(Products { metric, centred, .. }) => Space { metric, centred, ..Space::unused(dim) },
+            _ => Space::unused(dim),
+        }
+    }
+
     pub fn new(products: Products, dim: usize, vectors: &Store, norms2: &[f64]) -> Space {
-        let Products { metric, centred, .. } = products;
+        let mut space = Space::of(Comparison::Products(products), dim);
+        let metric = products.metric;
         let unit = metric == Metric::Cosine;
-        let mut space = Space { metric, centred, ..Space::unused(dim) };
         if vectors.is_empty() {
             return space;
         }

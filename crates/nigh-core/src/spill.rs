@@ -227,7 +227,7 @@ fn gigabytes(bytes: u64) -> String {
 
 fn full(dir: &Path, bytes: usize, cause: &io::Error) -> Error {
     let free = free_bytes(dir).map_or("unknown".into(), gigabytes);
-    Error::Spill {
+    Error::File {
         code: "TMP_DISK_FULL",
         message: format!(
             "{}: a temporary file of {} does not fit ({cause}; free: {free}); name another directory with --tmp, or give more --memory",
@@ -238,7 +238,7 @@ fn full(dir: &Path, bytes: usize, cause: &io::Error) -> Error {
 }
 
 fn unusable(dir: &Path, cause: &io::Error) -> Error {
-    Error::Spill {
+    Error::File {
         code: "TMP_UNWRITABLE",
         message: format!(
             "{}: temporary files cannot be made there ({cause}); name another directory with --tmp",
@@ -248,5 +248,5 @@ fn unusable(dir: &Path, cause: &io::Error) -> Error {
 }
 
 fn failed(cause: io::Error) -> Error {
-    Error::Spill { code: "TMP_UNWRITABLE", message: format!("a temporary file failed: {cause}") }
+    Error::File { code: "TMP_UNWRITABLE", message: format!("a temporary file failed: {cause}") }
 }

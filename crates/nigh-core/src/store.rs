@@ -1,6 +1,7 @@
-//! The vectors of a table: one row-major array, on the heap or in a spill file. Those who read it name the part they read, so
+//! The vectors of a table: one row-major array, on the heap, in a spill file or in an index file. Those who read it name the part they read, so
 //! that of a spill file only a bounded part is in memory.
 
+use crate::column::Column;
 use crate::control::Result;
 use crate::memory::advise_huge_pages;
 use crate::spill::{Spill, SpillTo};
@@ -14,11 +15,20 @@ pub struct Store {
 enum Place {
     Heap(Vec<f32>),
     Spill(Spill),
+    /// Of an index file: nobody writes them.
+    Mapped(Column<f32>),
 }
 
 impl From<Vec<f32>> for Store {
     fn from(values: Vec<f32>) -> Store {
         Store { len: values.len(), place: Place::Heap(values) }
+    }
+}
+
+/// Of an index file: read, never written.
+impl From<Column<f32>> for Store {
+    fn from(values: Column<f32>) -> Store {
+        Store { len: values.len(), place: Place::Mapped(values) }
     }
 }
 
@@ -62,6 +72,7 @@ impl Store {
         match &self.place {
             Place::Heap(values) => values.capacity() * size_of::<f32>(),
             Place::Spill(_) => 0,
+            Place::Mapped(values) => values.heap_bytes(),
         }
     }
 
@@ -70,6 +81,7 @@ impl Store {
     pub fn part(&self, start: usize, len: usize) -> &[f32] {
         match &self.place {
             Place::Heap(values) => &values[start..][..len],
+            Place::Mapped(values) => &values[start..][..len],
             Place::Spill(spill) => {
                 assert!(start + len <= self.len);
                 spill.touch(start, len);
@@ -81,6 +93,7 @@ impl Store {
 
     /// All of it, to be written in parts.
     pub fn as_mut(&mut self) -> StoreMut<'_> {
+        self.own();
         let len = self.len;
         match &mut self.place {
             Place::Heap(values) => StoreMut { values, start: 0, spill: None },
@@ -89,12 +102,21 @@ impl Store {
                 let values = unsafe { std::slice::from_raw_parts_mut(spill.data(), len) };
                 StoreMut { values, start: 0, spill: Some(spill) }
             }
+            Place::Mapped(_) => unreachable!("owned above"),
+        }
+    }
+
+    /// What is to be written comes to the heap first.
+    fn own(&mut self) {
+        if let Place::Mapped(values) = &self.place {
+            self.place = Place::Heap(values[..self.len].to_vec());
         }
     }
 
     /// Moves `len` numbers from `from` to `to`, front to back: `to` is not behind `from`.
     pub fn move_down(&mut self, from: usize, to: usize, len: usize) {
         assert!(to <= from && from + len <= self.len);
+        self.own();
         match &mut self.place {
             Place::Heap(values) => values.copy_within(from..from + len, to),
             Place::Spill(spill) => {
@@ -106,6 +128,7 @@ impl Store {
                     unsafe { std::ptr::copy(spill.data().add(from + at), spill.data().add(to + at), block) };
                 }
             }
+            Place::Mapped(_) => unreachable!("owned above"),
         }
     }
 
@@ -132,8 +155,8 @@ impl Store {
 
     pub(crate) fn spill(&self) -> Option<&Spill> {
         match &self.place {
-            Place::Heap(_) => None,
             Place::Spill(spill) => Some(spill),
+            _ => None,
         }
     }
 
@@ -286,7 +309,7 @@ mod tests {
         assert!(missing.contains("/no/such/directory") && missing.contains("--tmp"), "{missing}");
         // No disk has 2^59 bytes.
         let error = Store::spilled(1 << 57, &to("/tmp")).unwrap_err();
-        let crate::Error::Spill { code, message } = error else { panic!("{error}") };
+        let crate::Error::File { code, message } = error else { panic!("{error}") };
         assert_eq!(code, "TMP_DISK_FULL", "{message}");
         assert!(message.contains("/tmp") && message.contains("free"), "{message}");
     }

@@ -43,7 +43,7 @@ impl From<nigh_core::Error> for Failure {
         match error {
             nigh_core::Error::Cancelled => Failure::new("CANCELLED", "cancelled"),
             nigh_core::Error::Invalid(message) => Failure::new("INVALID_ARGUMENT", message),
-            nigh_core::Error::Spill { code, message } => Failure::new(code, message),
+            nigh_core::Error::File { code, message } => Failure::new(code, message),
         }
     }
 }

@@ -148,7 +148,7 @@ impl From<nigh_core::Error> for TableError {
         match error {
             nigh_core::Error::Cancelled => TableError::new(code::CANCELLED, "cancelled while working on a table"),
             nigh_core::Error::Invalid(message) => TableError::internal(message),
-            nigh_core::Error::Spill { code, message } => TableError::new(code, message),
+            nigh_core::Error::File { code, message } => TableError::new(code, message),
         }
     }
 }

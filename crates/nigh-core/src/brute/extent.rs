@@ -27,6 +27,15 @@ impl Extent {
         parts.map(|i| Extent::of_row(part(i))).reduce(Extent::default, Extent::joined)
     }
 
+    /// The two numbers that it is made of.
+    pub fn ends(self) -> [f32; 2] {
+        [self.largest, self.least]
+    }
+
+    pub fn of_ends([largest, least]: [f32; 2]) -> Extent {
+        Extent { largest, least }
+    }
+
     fn of_row(row: &[f32]) -> Extent {
         row.iter().fold(Extent::default(), |extent, x| {
             let x = x.abs();
