@@ -54,6 +54,22 @@ impl<T: Plain> Column<T> {
         fits.then_some(Column { place: Place::Mapped { map, start, len } })
     }
 
+    /// The memory that it was made of, where nobody else has it.
+    pub(crate) fn into_aligned(self) -> Option<Aligned<T>> {
+        match self.place {
+            Place::Aligned(values) => Arc::try_unwrap(values).ok(),
+            _ => None,
+        }
+    }
+
+    /// The vector that it was made of, where nobody else has it.
+    pub(crate) fn into_vec(self) -> Option<Vec<T>> {
+        match self.place {
+            Place::Heap(values) => Arc::try_unwrap(values).ok(),
+            _ => None,
+        }
+    }
+
     pub fn is_mapped(&self) -> bool {
         matches!(self.place, Place::Mapped { .. })
     }

@@ -23,7 +23,7 @@ pub(crate) struct Coder {
 
 impl Coder {
     pub fn new(items: &Items) -> Coder {
-        let (space, dim) = (&items.space, items.dim);
+        let space = &items.space;
         let mut codes = Codes::fit(items);
         let center = &mut codes.quantizer.center;
         let mut largest_norm = 0.0;
@@ -32,9 +32,24 @@ impl Coder {
             largest_norm = (0..items.num_distinct()).into_par_iter().map(norms).reduce(|| 0.0, f64::max);
             center.push(largest_norm as f32 / 2.0);
         }
-        let item_dim = center.len().div_ceil(4) * 4;
-        let lossless = space.whole && items.metric == Metric::L2;
-        Coder { metric: items.metric, dim, item_dim, query_dim: space.code_dim(), codes, largest_norm, lossless }
+        Coder::of_codes(items, codes, largest_norm)
+    }
+
+    /// Of codes that were found before; `largest_norm` is of inner products alone, whose center has one dimension more.
+    pub(super) fn of_codes(items: &Items, codes: Codes, largest_norm: f64) -> Coder {
+        let (space, metric) = (&items.space, items.metric);
+        let item_dim = codes.quantizer.center.len().div_ceil(4) * 4;
+        let lossless = space.whole && metric == Metric::L2;
+        Coder { metric, dim: items.dim, item_dim, query_dim: space.code_dim(), codes, largest_norm, lossless }
+    }
+
+    pub fn quantizer(&self) -> &Quantizer {
+        &self.codes.quantizer
+    }
+
+    /// Of the items, where distances are inner products; else 0.
+    pub fn largest_norm(&self) -> f64 {
+        self.largest_norm
     }
 
     /// Rows are rotated before they are coded.

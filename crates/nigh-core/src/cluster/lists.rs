@@ -1,9 +1,11 @@
 //! Codes in panels, and scans of them by many queries at once.
 
 use super::coder::{Coder, signed};
+use crate::column::Column;
 use crate::control::{Control, Result, check};
+use crate::index::Keep;
 use crate::items::Items;
-use crate::kernel::panel::{bias_i8, num_panels, pack_offset_i8, unpack_i8};
+use crate::kernel::panel::{FixedPanelsI8, bias_i8, num_panels, pack_offset_i8, unpack_i8};
 use crate::kernel::topk::TopK;
 use crate::kernel::{Level, MIN_KEY_I8, PANEL, Panel, PanelsI8, Sink, scan_i8};
 use crate::memory::Aligned;
@@ -15,9 +17,9 @@ use std::sync::{Arc, PoisonError, RwLock};
 /// Lists of codes, each from a panel boundary on. A code's number is its position: list by list, without gaps.
 pub(super) struct Lists {
     /// None while they are not needed: they are packed again from the items.
-    panels: RwLock<Option<Arc<PanelsI8>>>,
+    panels: RwLock<Option<Arc<FixedPanelsI8>>>,
     /// First position of each list, and the end.
-    offsets: Vec<u32>,
+    pub(super) offsets: Vec<u32>,
     first_panel: Vec<u32>,
     dim: usize,
 }
@@ -37,8 +39,7 @@ impl Lists {
 
     /// The offset codes of the positions from `first` on, `dim` bytes each, and of what lists they are: (list, number of codes).
     pub fn codes_of(&self, first: usize, out: &mut [u8]) -> Vec<(usize, usize)> {
-        let panels = self.panels.read().unwrap_or_else(PoisonError::into_inner).clone();
-        let panels = panels.expect("packed before they are read");
+        let panels = self.panels();
         let end = first + out.len() / self.dim;
         let mut rows = out.chunks_exact_mut(self.dim);
         let mut parts = Vec::new();
@@ -63,8 +64,8 @@ impl Lists {
     /// biases, by position. None where there are none, or others scan them.
     pub fn take_rows(&self) -> Option<(Aligned<u8>, Vec<i32>)> {
         let panels = self.panels.write().unwrap_or_else(PoisonError::into_inner).take()?;
-        let PanelsI8 { data, mut bias, .. } = Arc::try_unwrap(panels).ok()?;
-        let mut data = data.into_unsigned();
+        let FixedPanelsI8 { data, bias, .. } = Arc::try_unwrap(panels).ok()?;
+        let (mut data, mut bias) = (data.into_aligned()?.into_unsigned(), bias.into_vec()?);
         let (dim, bytes) = (self.dim, PANEL * self.dim);
         data.par_chunks_mut(bytes).for_each_init(
             || vec![0i8; bytes],
@@ -130,7 +131,7 @@ impl Lists {
     }
 
     /// `rows(first, count, each)` calls `each(i, offset code)` for the positions `first + i`; one not called for is never found.
-    fn pack(&self, l2: bool, rows: impl Fn(usize, usize, &mut dyn FnMut(usize, &[u8])) + Sync) -> PanelsI8 {
+    fn pack(&self, l2: bool, rows: impl Fn(usize, usize, &mut dyn FnMut(usize, &[u8])) + Sync) -> FixedPanelsI8 {
         let (dim, offsets, first_panel) = (self.dim, &self.offsets, &self.first_panel);
         let mut panels = PanelsI8::new(first_panel[first_panel.len() - 1] as usize, dim);
         let (data, bias) = (SharedMut::new(&mut panels.data), SharedMut::new(&mut panels.bias));
@@ -152,11 +153,38 @@ impl Lists {
                 bias[i] = bias_i8(&code, l2);
             });
         });
-        panels
+        panels.into()
+    }
+
+    /// Lists whose codes were packed before: of a mapped file. None where the numbers do not fit.
+    pub fn of_panels(offsets: Vec<u32>, dim: usize, data: Column<i8>, bias: Column<i32>) -> Option<Lists> {
+        let ordered = offsets.first() == Some(&0) && offsets.windows(2).all(|pair| pair[0] <= pair[1]);
+        let lists = ordered.then(|| Lists::unpacked(offsets, dim))?;
+        let rows = lists.first_panel[lists.len()] as usize * PANEL;
+        let panels = FixedPanelsI8 { words: dim / 4, data, bias };
+        let fits = panels.data.len() == rows * dim && panels.bias.len() == rows && dim.is_multiple_of(4);
+        *lists.panels.write().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(panels));
+        fits.then_some(lists)
+    }
+
+    /// The packed codes and their biases.
+    pub fn panels(&self) -> Arc<FixedPanelsI8> {
+        self.panels.read().unwrap_or_else(PoisonError::into_inner).clone().expect("packed before they are kept")
+    }
+
+    /// Rows of each list that a search may answer.
+    pub fn kept(&self, keep: &Keep) -> Vec<u32> {
+        let lists = self.offsets.windows(2);
+        lists.map(|pair| keep.count_positions(pair[0] as usize..pair[1] as usize) as u32).collect()
     }
 
     pub fn len(&self) -> usize {
         self.offsets.len() - 1
+    }
+
+    /// Rows in all lists.
+    pub fn num_positions(&self) -> usize {
+        self.offsets[self.len()] as usize
     }
 
     fn list_len(&self, list: usize) -> usize {
@@ -190,7 +218,7 @@ impl Lists {
     }
 
     /// Scans (list, query) pairs, all queries of a list at once.
-    fn scan_pairs(
+    pub(super) fn scan_pairs(
         &self,
         codes: &[u8],
         pairs: impl Iterator<Item = (u32, u32)> + Clone,
@@ -211,8 +239,7 @@ impl Lists {
             queries[next[list as usize] as usize] = query;
             next[list as usize] += 1;
         }
-        let panels = self.panels.read().unwrap_or_else(PoisonError::into_inner).clone();
-        let panels = panels.expect("packed before a scan");
+        let panels = self.panels();
         let mut pointers: Vec<*const u8> = Vec::new();
         for list in 0..self.len() {
             if list % 64 == 0 {
@@ -235,7 +262,7 @@ impl Lists {
         Ok(())
     }
 
-    fn each_panel(&self, panels: &PanelsI8, list: usize, mut each: impl FnMut(Panel<i8, i32>)) {
+    fn each_panel(&self, panels: &FixedPanelsI8, list: usize, mut each: impl FnMut(Panel<i8, i32>)) {
         let (first, count) = (self.offsets[list] as usize, self.list_len(list));
         for p in 0..num_panels(count) {
             let rows = PANEL.min(count - p * PANEL);
@@ -315,6 +342,30 @@ impl Best for TopK {
     #[inline(always)]
     fn prefetch(&self, query: usize) {
         TopK::prefetch(self, query)
+    }
+}
+
+/// The best rows of each query, of those that are kept.
+pub(super) struct Kept<'a> {
+    pub top: &'a mut TopK,
+    pub keep: &'a Keep,
+}
+
+impl Best for Kept<'_> {
+    #[inline(always)]
+    fn threshold(&self, query: usize) -> i32 {
+        self.top.threshold(query)
+    }
+    #[inline(always)]
+    fn push(&mut self, query: usize, first_row: u32, keys: &[i32; PANEL], mask: u64) {
+        let mask = mask & self.keep.positions_from(first_row as usize);
+        if mask != 0 {
+            self.top.push(query, first_row, keys, mask);
+        }
+    }
+    #[inline(always)]
+    fn prefetch(&self, query: usize) {
+        self.top.prefetch(query)
     }
 }
 

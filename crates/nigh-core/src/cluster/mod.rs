@@ -4,6 +4,8 @@
 
 mod balance;
 mod coder;
+mod file;
+mod filter;
 mod fit;
 pub(crate) mod kmeans;
 mod lists;

@@ -6,6 +6,7 @@ use super::kmeans::{Centroids, nearest_of, small};
 use super::lists::{FlatCodes, Lists, NO_LIST, Nearest, order_by_list};
 use super::rng::Rng;
 use crate::control::{Control, Result};
+use crate::format::{FileWriter, IndexFile};
 use crate::kernel::topk::TopK;
 use crate::kernel::{Level, MIN_KEY_I8};
 
@@ -23,7 +24,8 @@ pub(super) struct Router {
 
 struct Table {
     dim: usize,
-    coarse: Option<FlatCodes>,
+    /// And their codes, row by row.
+    coarse: Option<(FlatCodes, Vec<u8>)>,
     num_coarse: usize,
     lists: Lists,
     /// Centroid of each position in `lists`.
@@ -32,13 +34,38 @@ struct Table {
 
 impl Router {
     pub fn new(centroids: &Centroids, coder: &Coder, seed: u64) -> Router {
-        let items = Table::new(centroids.clone(), centroids.dim, true, seed);
-        let queries = coder.is_dot().then(|| {
-            // Queries lack the extra dimension, and are ranked by the product with the centroid alone.
-            let codes = centroids.rows().flat_map(|row| &row[..coder.query_dim()]).copied().collect();
-            Table::new(Centroids { dim: coder.query_dim(), codes }, coder.query_dim(), false, seed)
-        });
-        Router { items, queries }
+        let items = Table::new(centroids.clone(), seed);
+        Router { items, queries: of_queries(centroids, coder) }
+    }
+
+    /// Of a mapped file. Errors: CORRUPT_INDEX.
+    pub fn open(centroids: &Centroids, coder: &Coder, file: &IndexFile) -> Result<Router> {
+        let (dim, n) = (centroids.dim, centroids.len());
+        let nonsense = || file.corrupt("its lists cannot be routed to");
+        let items = match file.has("cluster.router") {
+            false => Table::flat(centroids, dim, true),
+            true => {
+                let order = file.column_of::<u32>("cluster.router", n)?.to_vec();
+                let coarse = file.column::<u8>("cluster.router.coarse")?;
+                let num_coarse = coarse.len() / dim;
+                let offsets = file.column_of::<u32>("cluster.router.offsets", num_coarse + 1)?.to_vec();
+                let ordered = offsets[0] == 0 && offsets.windows(2).all(|pair| pair[0] <= pair[1]);
+                if !ordered || offsets[num_coarse] as usize != n || order.iter().any(|&list| list as usize >= n) {
+                    return Err(nonsense());
+                }
+                let coarse = Centroids { dim, codes: coarse[..num_coarse * dim].to_vec() };
+                Table::coarse(centroids, coarse, order, offsets)
+            }
+        };
+        Ok(Router { items, queries: of_queries(centroids, coder) })
+    }
+
+    /// Writes what it cost to find.
+    pub fn write(&self, file: &mut FileWriter) -> Result<()> {
+        let Table { coarse: Some((_, codes)), lists, centroid, .. } = &self.items else { return Ok(()) };
+        file.section("cluster.router", centroid)?;
+        file.section("cluster.router.offsets", &lists.offsets)?;
+        file.section("cluster.router.coarse", codes)
     }
 
     /// The nearest list of each item code.
@@ -65,33 +92,50 @@ impl Router {
     }
 }
 
+/// Queries of inner products lack the extra dimension, and are ranked by the product with the centroid alone. Those have no
+/// triangle inequality to lean on: all centroids are compared.
+fn of_queries(centroids: &Centroids, coder: &Coder) -> Option<Table> {
+    let dim = coder.query_dim();
+    coder.is_dot().then(|| {
+        let codes = centroids.rows().flat_map(|row| &row[..dim]).copied().collect();
+        Table::flat(&Centroids { dim, codes }, dim, false)
+    })
+}
+
 impl Table {
-    fn new(centroids: Centroids, dim: usize, l2: bool, seed: u64) -> Table {
+    fn new(centroids: Centroids, seed: u64) -> Table {
+        let dim = centroids.dim;
         let n = centroids.len();
-        // Inner products have no triangle inequality to lean on: all centroids are compared.
-        if n <= FEW || !l2 {
-            let lists = Lists::of_codes(&centroids.codes, dim, vec![0, n as u32], l2);
-            return Table { dim, coarse: None, num_coarse: 1, lists, centroid: (0..n as u32).collect() };
+        if n <= FEW {
+            return Table::flat(&centroids, dim, true);
         }
         let num_coarse = (n as f64).sqrt().round() as usize;
         let coarse = small(&centroids.codes, dim, num_coarse, &mut Rng::new(seed ^ 0xc0a5e));
         let home = nearest_of(&centroids.codes, &coarse);
         let (order, offsets) = order_by_list(&home, coarse.len());
-        let codes: Vec<u8> = order.iter().flat_map(|&c| &centroids.codes[c as usize * dim..][..dim]).copied().collect();
+        Table::coarse(&centroids, coarse, order, offsets)
+    }
+
+    /// Without coarser ones.
+    fn flat(centroids: &Centroids, dim: usize, l2: bool) -> Table {
+        let n = centroids.len() as u32;
+        let lists = Lists::of_codes(&centroids.codes, dim, vec![0, n], l2);
+        Table { dim, coarse: None, num_coarse: 1, lists, centroid: (0..n).collect() }
+    }
+
+    /// Centroids in lists around coarser ones: `order` has them list by list.
+    fn coarse(centroids: &Centroids, coarse: Centroids, order: Vec<u32>, offsets: Vec<u32>) -> Table {
+        let dim = centroids.dim;
+        let codes: Vec<u8> = order.iter().flat_map(|&c| centroids.row(c as usize)).copied().collect();
         let lists = Lists::of_codes(&codes, dim, offsets, true);
-        Table {
-            dim,
-            coarse: Some(FlatCodes::new(coarse.rows(), dim)),
-            num_coarse: coarse.len(),
-            lists,
-            centroid: order,
-        }
+        let (num_coarse, flat) = (coarse.len(), FlatCodes::new(coarse.rows(), dim));
+        Table { dim, coarse: Some((flat, coarse.codes)), num_coarse, lists, centroid: order }
     }
 
     /// The nearest coarse lists of each code, the same number for each, holding about `part` of all centroids.
     fn coarse_routes(&self, codes: &[u8], part: f64) -> Vec<u32> {
         let n = codes.len() / self.dim;
-        let Some(flat) = &self.coarse else { return vec![0; n] };
+        let Some((flat, _)) = &self.coarse else { return vec![0; n] };
         let probes = (part * self.num_coarse as f64).ceil().clamp(1.0, self.num_coarse as f64) as usize;
         let mut coarse = Vec::with_capacity(n * probes);
         flat.several(codes, probes, &mut coarse);

@@ -1,7 +1,9 @@
 //! The search: route, scan, rescore, block by block.
 
+use super::filter::Filter;
 use super::{Clusters, NearLists};
 use crate::control::{Control, Error, Result, check};
+use crate::index::Asked;
 use crate::items::{Items, SHORT_SEARCH};
 use crate::kernel::topk::TopK;
 use crate::kernel::{Level, MIN_KEY_I8};
@@ -38,14 +40,31 @@ impl Clusters {
         threads: usize,
         control: &dyn Control,
     ) -> Result<Neighbors> {
+        let asked = Asked { k, effort: Some(nprobe), max_distance, keep: None, threads };
+        self.probe(items, queries, &asked, rescore, control)
+    }
+
+    /// The same with everything that a search may ask. Where rows are filtered, each query probes as many lists as hold so many
+    /// kept rows as `nprobe` lists hold rows: a filter that leaves out what is near takes it to lists that are farther.
+    pub(super) fn probe(
+        &self,
+        items: &Items,
+        queries: Queries,
+        asked: &Asked,
+        rescore: usize,
+        control: &dyn Control,
+    ) -> Result<Neighbors> {
         self.check(items)?;
-        let askers = Askers::new(items, queries)?;
+        let askers = Askers::new(items, queries)?.keeping(asked.keep);
+        let Asked { k, threads, max_distance, .. } = *asked;
         let mut neighbors = Neighbors::new(askers.num_outputs(), k);
         control.set_total(askers.len() as u64);
         if k == 0 || askers.len() == 0 {
             return Ok(neighbors);
         }
-        let nprobe = nprobe.clamp(1, self.num_lists());
+        let nprobe = asked.effort.unwrap_or(1).clamp(1, self.num_lists());
+        let filter = asked.keep.map(|keep| Filter::new(&self.lists, keep, nprobe));
+        let nprobe = filter.as_ref().map_or(nprobe, |filter| filter.most_lists);
         let rescore = rescore.max(askers.wanted(k));
         let output = Output::new(&mut neighbors);
         let zero = items.zero_position();
@@ -64,7 +83,10 @@ impl Clusters {
                 let mut routes = Vec::with_capacity(range.len() * nprobe);
                 self.router.route(&codes, nprobe, self.routed_part(nprobe, LEAST_PART), &mut routes, control)?;
                 let mut top = TopK::new(Level::current(), range.len(), rescore, MIN_KEY_I8);
-                self.lists.scan(&codes, &routes, nprobe, &mut top, control)?;
+                match &filter {
+                    None => self.lists.scan(&codes, &routes, nprobe, &mut top, control)?,
+                    Some(filter) => filter.scan(&self.lists, &codes, &mut routes, &mut top, control)?,
+                }
                 top.finish();
                 let mut rescorer = Rescorer::default();
                 let mut candidates: Vec<(i32, u32)> = Vec::new();
@@ -72,8 +94,9 @@ impl Clusters {
                     candidates.clear();
                     if items.metric == Metric::Cosine && askers.norm2(asker) == 0.0 {
                         // At distance 1 from everything: the first rows.
-                        let first = askers.wanted(k).min(items.num_distinct());
-                        candidates.extend((0..first).map(|d| (i32::MAX, items.position_of_distinct(d) as u32)));
+                        let positions = (0..items.num_distinct()).map(|d| items.position_of_distinct(d));
+                        let kept = positions.filter(|&p| asked.keep.is_none_or(|keep| keep.has_position(p)));
+                        candidates.extend(kept.take(askers.wanted(k)).map(|p| (i32::MAX, p as u32)));
                     } else {
                         candidates.extend(zero.map(|z| (i32::MAX, z as u32)));
                         candidates.extend(top.of(asker - range.start));

@@ -192,3 +192,17 @@ fn rotated_codes_do_not_depend_on_threads() {
     };
     assert_eq!(build(1), build(3));
 }
+
+#[test]
+fn is_an_index() {
+    use crate::index::contract::{Maker, holds};
+    holds(&Maker {
+        build: &|items, threads| {
+            let num_lists = (items.num_distinct() / 30).max(1);
+            Ok(Box::new(Clusters::build(items, num_lists, 5, threads, &())?))
+        },
+        open: &|file, items| Ok(Box::new(Clusters::open(file, items)?)),
+        metrics: &[("l2", 0.9), ("cosine", 0.9), ("dot", 0.8), ("squared-l2", 0.9), ("correlation", 0.85)],
+        everything: usize::MAX,
+    });
+}

@@ -59,6 +59,28 @@ impl Keep {
         has(&self.rows, row as usize)
     }
 
+    /// A bit for each of the 64 positions from one on; zeros beyond the last.
+    #[inline(always)]
+    pub(crate) fn positions_from(&self, position: usize) -> u64 {
+        let word = |at: usize| self.positions.get(at).copied().unwrap_or(0);
+        let (at, shift) = (position / 64, position % 64);
+        match shift {
+            0 => word(at),
+            _ => word(at) >> shift | word(at + 1) << (64 - shift),
+        }
+    }
+
+    /// Kept positions in a range.
+    pub(crate) fn count_positions(&self, range: std::ops::Range<usize>) -> usize {
+        let mut count = 0;
+        for at in range.clone().step_by(64) {
+            let bits = self.positions_from(at);
+            let rest = range.end - at;
+            count += if rest < 64 { bits & ((1 << rest) - 1) } else { bits }.count_ones() as usize;
+        }
+        count
+    }
+
     /// Whether any row at a position of the items is kept.
     #[inline(always)]
     pub fn has_position(&self, position: usize) -> bool {

@@ -76,4 +76,6 @@ pub fn search(
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod contract;
+#[cfg(test)]
+pub(crate) mod tests;

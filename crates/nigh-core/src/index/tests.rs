@@ -86,3 +86,15 @@ fn items_come_back_from_their_file() {
     }
     std::fs::remove_file(path).unwrap();
 }
+
+#[test]
+fn flat_is_an_index() {
+    use super::contract::{Maker, holds};
+    holds(&Maker {
+        build: &|_, _| Ok(Box::new(Flat)),
+        open: &|_, _| Ok(Box::new(Flat)),
+        metrics: &["l2", "cosine", "dot", "squared-l2", "correlation", "l1", "canberra", "bray-curtis"]
+            .map(|m| (m, 1.0)),
+        everything: 1,
+    });
+}

@@ -1,5 +1,6 @@
 //! Rows packed for the kernels: panels of 48 rows, so that one step of the inner loop reads one line of each.
 
+use crate::column::Column;
 use crate::memory::Aligned;
 
 /// Rows in a panel: three AVX-512 registers of f32, or of four int8.
@@ -27,6 +28,26 @@ pub(crate) struct PanelsI8 {
     pub bias: Vec<i32>,
 }
 
+/// The same, complete: in memory or in a mapped file.
+pub(crate) struct FixedPanelsI8 {
+    pub words: usize,
+    pub data: Column<i8>,
+    pub bias: Column<i32>,
+}
+
+impl From<PanelsI8> for FixedPanelsI8 {
+    fn from(panels: PanelsI8) -> FixedPanelsI8 {
+        FixedPanelsI8 { words: panels.words, data: panels.data.into(), bias: panels.bias.into() }
+    }
+}
+
+impl FixedPanelsI8 {
+    #[inline(always)]
+    pub fn panel(&self, panel: usize, num_rows: usize, first_row: u32) -> Panel<'_, i8, i32> {
+        panel_of(self.words, &self.data, &self.bias, panel, num_rows, first_row)
+    }
+}
+
 pub(crate) fn num_panels(num_rows: usize) -> usize {
     num_rows.div_ceil(PANEL)
 }
@@ -40,14 +61,21 @@ impl PanelsI8 {
 
     #[inline(always)]
     pub fn panel(&self, panel: usize, num_rows: usize, first_row: u32) -> Panel<'_, i8, i32> {
-        let bytes = PANEL * self.words * 4;
-        Panel {
-            data: &self.data[panel * bytes..][..bytes],
-            bias: &self.bias[panel * PANEL..][..PANEL],
-            num_rows,
-            first_row,
-        }
+        panel_of(self.words, &self.data, &self.bias, panel, num_rows, first_row)
     }
+}
+
+#[inline(always)]
+fn panel_of<'a>(
+    words: usize,
+    data: &'a [i8],
+    bias: &'a [i32],
+    panel: usize,
+    num_rows: usize,
+    first_row: u32,
+) -> Panel<'a, i8, i32> {
+    let bytes = PANEL * words * 4;
+    Panel { data: &data[panel * bytes..][..bytes], bias: &bias[panel * PANEL..][..PANEL], num_rows, first_row }
 }
 
 /// Writes one row into its place of a panel's data (`panel_data` is one panel).

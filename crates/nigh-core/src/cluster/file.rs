@@ -1,0 +1,86 @@
+//! Lists in an index file: codes are packed there as the kernels read them.
+
+use super::coder::Coder;
+use super::kmeans::Centroids;
+use super::lists::Lists;
+use super::router::Router;
+use super::{Clusters, fit::Codes, rotate::Rotation};
+use crate::control::{Control, Result};
+use crate::format::{FileWriter, IndexFile};
+use crate::index::{Asked, Index};
+use crate::items::Items;
+use crate::neighbors::Neighbors;
+use crate::queries::Queries;
+use crate::space::Quantizer;
+use std::sync::Arc;
+
+impl Clusters {
+    /// Lists of a mapped file. Errors: CORRUPT_INDEX.
+    pub fn open(file: &IndexFile, items: &Items) -> Result<Clusters> {
+        let nonsense = || file.corrupt("its lists do not fit its items");
+        let shape = file.column_of::<u64>("cluster.shape", 2)?;
+        let (num_lists, rotated) = (shape[0] as usize, shape[1] == 1);
+        let steps = file.column_of::<f64>("cluster.steps", 2)?;
+        let extra = usize::from(items.metric == crate::Metric::Dot);
+        let center = file.column_of::<f32>("cluster.center", items.dim() + extra)?;
+        let quantizer = Quantizer { center: center.to_vec(), step: steps[0] as f32 };
+        let rotation = rotated.then(|| Rotation::new(items.dim()));
+        let coder = Coder::of_codes(items, Codes { rotation, quantizer }, steps[1]);
+        let dim = coder.item_dim();
+        let bytes = num_lists.checked_mul(dim).filter(|_| num_lists > 0).ok_or_else(nonsense)?;
+        let centroids = Centroids { dim, codes: file.column_of::<u8>("cluster.centroids", bytes)?.to_vec() };
+        let router = Router::open(&centroids, &coder, file)?;
+        let offsets = file.column_of::<u32>("cluster.offsets", num_lists + 1)?.to_vec();
+        let (codes, bias) = (file.column("cluster.codes")?, file.column("cluster.bias")?);
+        let lists = Lists::of_panels(offsets, coder.query_dim(), codes, bias).ok_or_else(nonsense)?;
+        let num_positions = items.num_distinct();
+        if lists.num_positions() != num_positions {
+            return Err(nonsense());
+        }
+        Ok(Clusters { coder: Arc::new(coder), lists, centroids, router, num_positions })
+    }
+
+    /// Candidates rescored for k neighbors. Codes that lose nothing rank as distances do, but for ties.
+    fn usual_rescore(&self, k: usize) -> usize {
+        match self.coder.is_lossless() {
+            true => k + 6,
+            false => (2 * k).max(k + 22),
+        }
+    }
+
+    /// Lists that a search probes unless it says how many: some 3 to 10 % of the rows.
+    fn usual_nprobe(&self) -> usize {
+        (0.7 * (self.num_lists() as f64).sqrt()).ceil() as usize
+    }
+}
+
+impl Index for Clusters {
+    /// The effort is a number of lists. `control` counts queries.
+    fn search(&self, items: &Items, queries: Queries, asked: &Asked, control: &dyn Control) -> Result<Neighbors> {
+        let effort = Some(asked.effort.unwrap_or_else(|| self.usual_nprobe()));
+        self.probe(items, queries, &Asked { effort, ..*asked }, self.usual_rescore(asked.k), control)
+    }
+
+    fn write(&self, file: &mut FileWriter) -> Result<()> {
+        file.section("cluster.shape", &[self.num_lists() as u64, u64::from(self.is_rotated())])?;
+        let Quantizer { center, step } = self.coder.quantizer();
+        file.section("cluster.steps", &[*step as f64, self.coder.largest_norm()])?;
+        file.section("cluster.center", center)?;
+        file.section("cluster.centroids", &self.centroids.codes)?;
+        self.router.write(file)?;
+        file.section("cluster.offsets", &self.lists.offsets)?;
+        let panels = self.lists.panels();
+        file.section("cluster.codes", &panels.data)?;
+        file.section("cluster.bias", &panels.bias)
+    }
+
+    fn stats(&self) -> Vec<(&'static str, f64)> {
+        let panels = self.lists.panels();
+        vec![
+            ("numLists", self.num_lists() as f64),
+            ("longestList", self.longest_list() as f64),
+            ("codeBytes", (panels.data.len() + 4 * panels.bias.len()) as f64),
+            ("isRotated", f64::from(u8::from(self.is_rotated()))),
+        ]
+    }
+}
