@@ -18,6 +18,8 @@ pub struct SearchOptions {
     /// Cluster search: lists probed, candidates rescored.
     pub nprobe: Option<u32>,
     pub rescore: Option<u32>,
+    /// Search by an index: how much of it, in its own unit.
+    pub effort: Option<u32>,
     pub max_distance: Option<f64>,
     pub threads: u32,
 }

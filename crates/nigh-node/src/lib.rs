@@ -10,6 +10,7 @@ mod delta;
 mod failure;
 mod graph;
 mod handle;
+mod index;
 mod items;
 mod job;
 mod judge;

@@ -16,6 +16,7 @@ mod in_memory;
 mod inspect;
 mod ipc_buffers;
 mod ipc_in;
+mod item_columns;
 mod matrix;
 mod need;
 mod parquet_in;
@@ -39,6 +40,7 @@ pub use inspect::{
     ColumnInspection, FileInspection, Finding, IdInspection, InspectOptions, Inspection, Place, VectorInspection,
     inspect,
 };
+pub use item_columns::{concat_item_columns, item_batches, number_rows, read_item_columns, write_item_columns};
 pub use need::ReadingNeed;
 pub use read::{OnInvalid, OpenTable, ReadOptions, read_table, read_table_owned};
 pub use result::{ResultRows, ResultTable, read_result};

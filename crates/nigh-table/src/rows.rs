@@ -177,7 +177,7 @@ fn nullable_where_either(first: &SchemaRef, second: &SchemaRef) -> arrow_schema:
 }
 
 /// Every chunk under the table's own schema.
-fn with_schema(mut table: Table) -> Result<Table> {
+pub(crate) fn with_schema(mut table: Table) -> Result<Table> {
     let schema = table.columns_schema.clone();
     let chunks = std::mem::take(&mut table.columns);
     table.columns =
@@ -186,7 +186,7 @@ fn with_schema(mut table: Table) -> Result<Table> {
 }
 
 /// `column` as another field's type. Numbers stay numbers and text stays text: what would not come back is refused.
-fn converted(column: &ArrayRef, from: &Field, to: &Field) -> Result<ArrayRef> {
+pub(crate) fn converted(column: &ArrayRef, from: &Field, to: &Field) -> Result<ArrayRef> {
     let clash = |why: String| {
         let text = format!(
             "the new items have column \"{}\" of type {}; the model has \"{}\" of type {}{why}",

@@ -61,6 +61,10 @@ impl Index for Clusters {
         self.probe(items, queries, &Asked { effort, ..*asked }, self.usual_rescore(asked.k), control)
     }
 
+    fn is_short_search(&self, _items: &Items, num_queries: usize, effort: Option<usize>) -> bool {
+        Clusters::is_short_search(self, num_queries, effort.unwrap_or_else(|| self.usual_nprobe()))
+    }
+
     fn write(&self, file: &mut FileWriter) -> Result<()> {
         file.section("cluster.shape", &[self.num_lists() as u64, u64::from(self.is_rotated())])?;
         let Quantizer { center, step } = self.coder.quantizer();

@@ -24,6 +24,10 @@ impl Index for Flat {
         Vec::new()
     }
 
+    fn is_short_search(&self, items: &Items, num_queries: usize, _effort: Option<usize>) -> bool {
+        items.is_short_search(num_queries)
+    }
+
     fn is_exact(&self) -> bool {
         true
     }

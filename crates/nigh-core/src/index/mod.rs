@@ -3,6 +3,7 @@
 
 mod flat;
 mod keep;
+mod segment;
 mod survivors;
 
 use crate::control::{Control, Error, Result};
@@ -12,6 +13,7 @@ use crate::neighbors::Neighbors;
 use crate::queries::Queries;
 pub use flat::Flat;
 pub use keep::Keep;
+pub use segment::{Kind, Segment};
 use survivors::search_survivors;
 
 /// What a search asks besides its queries.
@@ -40,6 +42,11 @@ pub trait Index: Send + Sync {
 
     /// Facts about it by name: sizes, counts, bytes.
     fn stats(&self) -> Vec<(&'static str, f64)>;
+
+    /// Whether a search of so many queries takes microseconds: then no other thread is asked for it.
+    fn is_short_search(&self, _items: &Items, _num_queries: usize, _effort: Option<usize>) -> bool {
+        false
+    }
 
     /// Whether it finds the exact neighbors whatever the effort.
     fn is_exact(&self) -> bool {

@@ -1,0 +1,265 @@
+//! Indexes that stay: built of a table, or opened from a file; searched, asked for rows and written.
+
+use crate::asked::{Ask, SearchOptions};
+use crate::failure::{Failure, Outcome};
+use crate::handle::{Handle, finalize};
+use crate::job::Job;
+use crate::table::{Table, read};
+use crate::work::{Answer, Product, Work, answer, spawn};
+use napi::bindgen_prelude::*;
+use napi_derive::napi;
+use nigh_core::index::{Asked, Keep as CoreKeep, Kind, Segment};
+use std::path::Path;
+use std::sync::PoisonError;
+
+/// Items with the structure that finds them. Immutable.
+#[napi(custom_finalize)]
+pub struct Index {
+    handle: Handle<Segment>,
+}
+
+/// The rows of one index that a search may answer.
+#[napi(custom_finalize)]
+pub struct Keep {
+    handle: Handle<CoreKeep>,
+}
+finalize!(Index, Keep);
+
+impl Product for Segment {
+    type JsValue = Index;
+    fn into_js(self, env: &Env) -> Result<Index> {
+        let items = self.items();
+        let bytes = if self.is_mapped() { 0 } else { items.num_rows() * (items.dim() * 5 + 16) };
+        Ok(Index { handle: Handle::new(self, "index", bytes, env) })
+    }
+}
+
+impl Product for CoreKeep {
+    type JsValue = Keep;
+    fn into_js(self, env: &Env) -> Result<Keep> {
+        let bytes = self.num_rows() / 4;
+        Ok(Keep { handle: Handle::new(self, "filter", bytes, env) })
+    }
+}
+
+/// A kind of index with its params; those of other kinds are not looked at.
+#[napi(object, object_to_js = false)]
+pub struct IndexKind {
+    pub kind: String,
+    pub seed: f64,
+    pub num_lists: Option<u32>,
+}
+
+impl IndexKind {
+    fn resolve(&self) -> Outcome<Kind> {
+        Ok(match self.kind.as_str() {
+            "flat" => Kind::Flat,
+            "cluster" => {
+                Kind::Cluster { num_lists: self.num_lists.unwrap_or(1).max(1) as usize, seed: self.seed as u64 }
+            }
+            other => return Err(Failure::new("INVALID_OPTION", format!("kind {other}: there is no such index"))),
+        })
+    }
+}
+
+/// Builds an index of the vectors of a table, which loses them.
+#[napi]
+pub fn build_index(
+    table: &Table,
+    metric: String,
+    kind: IndexKind,
+    threads: u32,
+    job: &Job,
+) -> Result<AsyncTask<Work<Segment>>> {
+    let (table, state, threads) = (table.handle.get()?, job.state.clone(), threads as usize);
+    let kind = kind.resolve()?;
+    Ok(spawn(move || {
+        let mut table = table.write().unwrap_or_else(PoisonError::into_inner);
+        if table.sparse.is_some() {
+            let text = "sparse vectors are not indexed: make them dense (VectorConverter), or use NearestNeighbors";
+            return Err(Failure::new("COLUMN_TYPE", text));
+        }
+        let of = if table.bits { "bits" } else { "numbers" };
+        let comparison = nigh_core::Comparison::parse(&metric, table.bits)
+            .ok_or_else(|| Failure::new("INVALID_OPTION", format!("metric: there is no {metric} of {of}")))?;
+        let (vectors, width) = (table.take_vectors(), table.width());
+        drop(table);
+        let items = nigh_core::Items::new(vectors, width, comparison, threads, &*state)?;
+        Ok(Segment::build(items, kind, threads, &*state)?)
+    }))
+}
+
+/// Maps an index file.
+#[napi]
+pub fn open_index(path: String) -> Result<Answer<Segment>> {
+    answer(true, move || Ok(Segment::open(Path::new(&path))?))
+}
+
+#[napi]
+impl Index {
+    #[napi(getter)]
+    pub fn kind(&self) -> Result<String> {
+        Ok(self.handle.get()?.kind().to_owned())
+    }
+    #[napi(getter)]
+    pub fn num_rows(&self) -> Result<u32> {
+        Ok(self.handle.get()?.items().num_rows() as u32)
+    }
+    #[napi(getter)]
+    pub fn is_exact(&self) -> Result<bool> {
+        Ok(self.handle.get()?.is_exact())
+    }
+
+    /// JSON: facts by name.
+    #[napi]
+    pub fn stats(&self) -> Result<String> {
+        let stats = self.handle.get()?.stats();
+        let facts: Vec<String> = stats.iter().map(|(name, value)| format!("\"{name}\":{value}")).collect();
+        Ok(format!("{{{}}}", facts.join(",")))
+    }
+
+    /// The nearest items of queries, or of some of its own rows; by the index, or exactly.
+    #[napi]
+    pub fn search(
+        &self,
+        queries: Option<&Table>,
+        options: SearchOptions,
+        keep: Option<&Keep>,
+        job: &Job,
+    ) -> Result<Answer<nigh_core::Neighbors>> {
+        let (segment, state) = (self.handle.get()?, job.state.clone());
+        let queries = queries.map(|table| table.handle.get()).transpose()?;
+        let keep = keep.map(|keep| keep.handle.get()).transpose()?;
+        let ask = Ask::new(options);
+        let exactly = ask.options.precision.is_some();
+        let asked_rows = |table: &nigh_table::Table| ask.rows.as_ref().map_or(table.num_rows, Vec::len);
+        let small = queries.as_ref().and_then(|table| table.try_read().ok().map(|table| asked_rows(&table)));
+        let short = !exactly && small.is_some_and(|asked| segment.is_short_search(asked, ask.options.effort));
+        answer(short, move || {
+            let o = &ask.options;
+            let asked = Asked {
+                k: o.k as usize,
+                effort: o.effort.map(|effort| effort as usize),
+                max_distance: o.max_distance.map(|d| d as f32),
+                keep: keep.as_deref(),
+                threads: o.threads as usize,
+            };
+            ask.with(segment.items(), queries.as_deref(), &*state, |queries| match exactly {
+                true => segment.search_exactly(queries, &asked, &*state),
+                false => segment.search(queries, &asked, &*state),
+            })
+        })
+    }
+
+    /// Writes a new file, and gives its size in bytes.
+    #[napi]
+    pub fn write(&self, path: String) -> Result<AsyncTask<Work<f64>>> {
+        let segment = self.handle.get()?;
+        Ok(spawn(move || Ok(segment.write(Path::new(&path))? as f64)))
+    }
+
+    /// Reads the whole file that it was opened from.
+    #[napi]
+    pub fn verify(&self, job: &Job) -> Result<AsyncTask<Work<()>>> {
+        let (segment, state) = (self.handle.get()?, job.state.clone());
+        Ok(spawn(move || Ok(segment.verify(&*state)?)))
+    }
+
+    /// Some rows with their vectors; `columns` has their ids and columns.
+    #[napi]
+    pub fn take_rows(&self, columns: &Table, rows: Uint32Array) -> Result<AsyncTask<Work<nigh_table::Table>>> {
+        let (segment, columns, rows) = (self.handle.get()?, columns.handle.get()?, rows.to_vec());
+        Ok(spawn(move || {
+            let vectors = nigh_table::Vectors::Stored(Box::new(|row| segment.items().row(row)));
+            Ok(nigh_table::take_rows(&read(&columns), &rows, &vectors)?)
+        }))
+    }
+
+    /// The rows among `bits` (one each, the first in the lowest of the first byte; all if absent) for which `filter` is true.
+    #[napi]
+    pub fn keep(
+        &self,
+        columns: &Table,
+        filter: Option<String>,
+        bits: Option<Uint8Array>,
+    ) -> Result<AsyncTask<Work<CoreKeep>>> {
+        let (segment, columns) = (self.handle.get()?, columns.handle.get()?);
+        let bits = bits.map(|bits| bits.to_vec());
+        Ok(spawn(move || {
+            let num_rows = segment.items().num_rows();
+            let mut words = vec![u64::MAX; num_rows.div_ceil(64)];
+            if let Some(bits) = bits {
+                if bits.len() != num_rows.div_ceil(8) {
+                    let text = format!("{} bytes of bits for {num_rows} rows", bits.len());
+                    return Err(Failure::new("INVALID_OPTION", text));
+                }
+                for (word, bytes) in words.iter_mut().zip(bits.chunks(8)) {
+                    let mut eight = [0; 8];
+                    eight[..bytes.len()].copy_from_slice(bytes);
+                    *word &= u64::from_le_bytes(eight);
+                }
+            }
+            if let Some(filter) = filter {
+                let (schema, batches) = nigh_table::item_batches(&read(&columns))?;
+                let predicate = nigh_dataset::Predicate::parse(&filter, &schema)?;
+                let mut row = 0;
+                for batch in &batches {
+                    for passes in predicate.evaluate(batch)?.values() {
+                        words[row / 64] &= !(u64::from(!passes) << (row % 64));
+                        row += 1;
+                    }
+                }
+            }
+            Ok(CoreKeep::new(segment.items(), words)?)
+        }))
+    }
+
+    #[napi]
+    pub fn dispose(&mut self, env: Env) {
+        self.handle.release(&env);
+    }
+}
+
+#[napi]
+impl Keep {
+    #[napi(getter)]
+    pub fn num_kept(&self) -> Result<u32> {
+        Ok(self.handle.get()?.num_kept() as u32)
+    }
+    #[napi]
+    pub fn dispose(&mut self, env: Env) {
+        self.handle.release(&env);
+    }
+}
+
+/// Writes the ids and columns of a table to a new Arrow file, and gives its size in bytes.
+#[napi]
+pub fn write_item_columns(path: String, table: &Table, job: &Job) -> Result<AsyncTask<Work<f64>>> {
+    let (table, state) = (table.handle.get()?, job.state.clone());
+    Ok(spawn(move || Ok(nigh_table::write_item_columns(&path, &read(&table), &*state)? as f64)))
+}
+
+/// Reads such a file: a table without vectors.
+#[napi]
+pub fn read_item_columns(path: String, dim: u32, bits: bool) -> Result<AsyncTask<Work<nigh_table::Table>>> {
+    Ok(spawn(move || Ok(nigh_table::read_item_columns(&path, dim as usize, bits)?)))
+}
+
+/// The ids and columns of several tables, one behind the other.
+#[napi]
+pub fn concat_item_columns(tables: Vec<&Table>) -> Result<AsyncTask<Work<nigh_table::Table>>> {
+    let tables = tables.iter().map(|table| table.handle.get()).collect::<Outcome<Vec<_>>>()?;
+    Ok(spawn(move || {
+        let tables: Vec<_> = tables.iter().map(|table| read(table)).collect();
+        let tables: Vec<&nigh_table::Table> = tables.iter().map(|table| &**table).collect();
+        Ok(nigh_table::concat_item_columns(&tables)?)
+    }))
+}
+
+/// Gives rows whose ids are row numbers others, from `first` on, which stay theirs.
+#[napi]
+pub fn number_rows(table: &Table, first: f64) -> Result<()> {
+    let table = table.handle.get()?;
+    nigh_table::number_rows(&mut table.write().unwrap_or_else(PoisonError::into_inner), first as i64);
+    Ok(())
+}
