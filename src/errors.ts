@@ -45,6 +45,12 @@ export const ERROR_CODES = [
   'CORRUPT_MODEL',
   'MODEL_VERSION',
   'MODEL_EXISTS',
+  'NOT_AN_INDEX',
+  'CORRUPT_INDEX',
+  'INDEX_VERSION',
+  'INDEX_EXISTS',
+  'INDEX_CHANGED',
+  'INDEX_BUSY',
 ] as const
 
 export type ErrorCode = (typeof ERROR_CODES)[number]

@@ -131,6 +131,40 @@ export interface NativeNeighbors extends Disposable {
   readonly distances: Float32Array
 }
 
+/** The rows of one index that a search may answer. */
+export interface NativeKeep extends Disposable {
+  readonly numKept: number
+}
+
+/** Items with the structure that finds them; immutable. */
+export interface NativeIndex extends Disposable {
+  readonly kind: string
+  readonly numRows: number
+  /** It finds the exact neighbors whatever the effort. */
+  readonly isExact: boolean
+  /** JSON: numbers by name. */
+  stats(): string
+  /** `precision`, of whatever value: exactly. */
+  search(
+    queries: NativeTable | undefined,
+    options: SearchOptions,
+    keep: NativeKeep | undefined,
+    job: NativeJob,
+  ): Answer<NativeNeighbors>
+  /** To a new file; gives its size. */
+  write(path: string): Promise<number>
+  verify(job: NativeJob): Promise<void>
+  takeRows(columns: NativeTable, rows: Uint32Array): Promise<NativeTable>
+  /** Rows among `bits` (one each, the first in the lowest of the first byte) for which an SQL condition is true. */
+  keep(columns: NativeTable, filter: string | undefined, bits: Uint8Array | undefined): Promise<NativeKeep>
+}
+
+export interface NativeIndexKind {
+  kind: string
+  seed: number
+  numLists?: number
+}
+
 /** Candidates of every item of a self join, built up in steps. */
 export interface NativeGraph extends Disposable {
   probe(
@@ -171,6 +205,7 @@ export interface SearchOptions {
   precision?: Precision
   nprobe?: number
   rescore?: number
+  effort?: number
   maxDistance?: number
   threads: number
 }
@@ -423,6 +458,25 @@ export interface Addon {
     vectorCol: string,
     job: NativeJob,
   ): Promise<number>
+  /** The same as an Arrow IPC stream in memory. */
+  itemsIpc(table: NativeTable, vectorCol: string): Promise<Uint8Array>
+  /** Takes the vectors of the table. */
+  buildIndex(
+    table: NativeTable,
+    metric: Metric,
+    kind: NativeIndexKind,
+    threads: number,
+    job: NativeJob,
+  ): Promise<NativeIndex>
+  /** Maps a file. */
+  openIndex(path: string): Answer<NativeIndex>
+  /** Ids and columns to a new Arrow file; gives its size. */
+  writeItemColumns(path: string, table: NativeTable, job: NativeJob): Promise<number>
+  /** Such a file as a table without vectors. */
+  readItemColumns(path: string, dim: number, bits: boolean): Promise<NativeTable>
+  concatItemColumns(tables: NativeTable[]): Promise<NativeTable>
+  /** Gives ids that are row numbers others, from `first` on. */
+  numberRows(table: NativeTable, first: number): void
   matchIds(items: NativeTable, queries: NativeTable): Promise<NativeIdMatches>
   groupRows(table: NativeTable, column: string): Promise<NativeGroups>
   createCandidates(numQueries: number, k: number): NativeCandidates

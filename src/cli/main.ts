@@ -7,6 +7,7 @@ import { convertCommand, convertHelp } from './convert-command.ts'
 import { evalCommand, evalHelp } from './eval-command.ts'
 import { fitCommand, fitHelp } from './fit-command.ts'
 import { type CommandHelp, commandHelp, mainHelp } from './help.ts'
+import { indexCommand, indexHelp } from './index/command.ts'
 import { inspectCommand, inspectHelp } from './inspect-command.ts'
 import { joinCommand, joinHelp } from './join-command.ts'
 import { transformCommand, transformHelp } from './transform-command.ts'
@@ -28,6 +29,7 @@ const commands: Record<string, { run: Command; help: CommandHelp }> = {
   fit: { run: fitCommand, help: fitHelp },
   transform: { run: transformCommand, help: transformHelp },
   convert: { run: convertCommand, help: convertHelp },
+  index: { run: indexCommand, help: indexHelp },
 }
 
 function version(): string {
@@ -49,7 +51,9 @@ async function dispatch(args: readonly string[], context: CommandContext): Promi
       `there is no command ${JSON.stringify(asked)}.${near ? ` Did you mean ${near}?` : ''} See: nigh --help`,
     )
   }
-  if (name === 'help' || rest.includes('--help') || rest.includes('-h')) {
+  // Its commands have helps of their own.
+  const nested = asked === 'index' && name !== 'help'
+  if (name === 'help' || (!nested && (rest.includes('--help') || rest.includes('-h')))) {
     return void context.stdout.write(`${commandHelp(asked, command.help)}\n`)
   }
   await command.run(rest, context)

@@ -3,7 +3,7 @@ import type { StageName } from '../join/plan.ts'
 
 /** How far a stage is; `total` is 0 while it is unknown. */
 export interface ProgressEvent {
-  stage: StageName
+  stage: StageName | 'build' | 'search' | 'verify'
   done: number
   total: number
 }

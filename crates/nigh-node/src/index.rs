@@ -1,5 +1,6 @@
 //! Indexes that stay: built of a table, or opened from a file; searched, asked for rows and written.
 
+use crate::arrow::IpcBytes;
 use crate::asked::{Ask, SearchOptions};
 use crate::failure::{Failure, Outcome};
 use crate::handle::{Handle, finalize};
@@ -262,4 +263,14 @@ pub fn number_rows(table: &Table, first: f64) -> Result<()> {
     let table = table.handle.get()?;
     nigh_table::number_rows(&mut table.write().unwrap_or_else(PoisonError::into_inner), first as i64);
     Ok(())
+}
+
+/// The rows of a table with their vectors as an Arrow IPC stream.
+#[napi]
+pub fn items_ipc(table: &Table, vector_col: String) -> Result<AsyncTask<Work<IpcBytes>>> {
+    let table = table.handle.get()?;
+    Ok(spawn(move || {
+        let table = read(&table);
+        Ok(IpcBytes(nigh_table::items_to_ipc(&table, &vector_col, &nigh_table::Vectors::of(&table))?))
+    }))
 }

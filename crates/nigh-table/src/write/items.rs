@@ -8,7 +8,7 @@ use arrow_array::{
     RecordBatch, StructArray,
 };
 use arrow_buffer::{BooleanBuffer, NullBuffer, OffsetBuffer};
-use arrow_schema::{ArrowError, DataType, Field, Fields, Schema};
+use arrow_schema::{ArrowError, DataType, Field, Fields, Schema, SchemaRef};
 use nigh_core::Sparse;
 use parquet::file::properties::WriterProperties;
 
@@ -108,6 +108,25 @@ pub fn write_items(
     vectors: &Vectors<'_>,
     control: &dyn Control,
 ) -> Result<u64> {
+    let create =
+        |schema: &SchemaRef| Output::create(path, false, schema, Compression::Default, WriterProperties::builder());
+    Ok(write_to(create, path, table, vector_col, vectors, control)?.0)
+}
+
+/// The same as an Arrow IPC stream in memory.
+pub fn items_to_ipc(table: &Table, vector_col: &str, vectors: &Vectors<'_>) -> Result<Vec<u8>> {
+    let create = |schema: &SchemaRef| Output::memory(schema, WriterProperties::builder());
+    Ok(write_to(create, "memory", table, vector_col, vectors, &())?.1)
+}
+
+fn write_to(
+    create: impl FnOnce(&SchemaRef) -> Result<Output>,
+    path: &str,
+    table: &Table,
+    vector_col: &str,
+    vectors: &Vectors<'_>,
+    control: &dyn Control,
+) -> Result<(u64, Vec<u8>)> {
     let vector_field = Field::new(vector_col, vector_type(table, vectors), false);
     let mut fields = vec![table.id_field.clone(), vector_field];
     let mut columns = vec![Column::new(table.id_field.data_type(), table.ids.clone())];
@@ -119,7 +138,7 @@ pub fn write_items(
         }
     }
     let schema = Arc::new(Schema::new(fields));
-    let mut output = Output::create(path, false, &schema, Compression::Default, WriterProperties::builder())?;
+    let mut output = create(&schema)?;
     let failed = |e| TableError::internal(format!("{path}: items cannot be made a table: {e}"));
     let row_bytes = match vectors {
         Vectors::Sparse(sparse) => sparse.size_bytes() / table.num_rows.max(1),
@@ -138,5 +157,5 @@ pub fn write_items(
         output.write(&RecordBatch::try_new(schema.clone(), arrays.map_err(failed)?).map_err(failed)?)?;
         control.advance(count as u64);
     }
-    Ok(output.finish()?.0)
+    output.finish()
 }

@@ -1,0 +1,73 @@
+// Segments: items that were indexed together, of which some may be deleted since.
+import { type CallOptions, call, type Metric, type NativeIndex, type NativeKeep, type NativeTable } from '../native.ts'
+import { type KindParams, nativeKind } from './kinds.ts'
+
+export interface Segment {
+  native: NativeIndex
+  /** Ids and columns, without vectors. */
+  columns: NativeTable
+  numRows: number
+  /** A bit for each row that was deleted, the first in the lowest of the first byte. */
+  deleted: Uint8Array | undefined
+  numDeleted: number
+  /** Its files in the directory that it was read from or written to. */
+  files: { index: string; columns: string } | undefined
+}
+
+/** Builds a segment of a table, which it takes. */
+export async function buildSegment(
+  table: NativeTable,
+  metric: Metric,
+  params: KindParams,
+  threads: number,
+  options: CallOptions,
+): Promise<Segment> {
+  const { numRows } = table
+  const kind = nativeKind(params, numRows)
+  const native = await call((addon, job) => addon.buildIndex(table, metric, kind, threads, job), options)
+  return { native, columns: table, numRows, deleted: undefined, numDeleted: 0, files: undefined }
+}
+
+export const isDeleted = ({ deleted }: Segment, row: number): boolean =>
+  deleted !== undefined && ((deleted[row >> 3]! >> (row & 7)) & 1) === 1
+
+/** The same segment with more rows deleted. */
+export function withDeleted(segment: Segment, rows: Iterable<number>): Segment {
+  const deleted = segment.deleted ? segment.deleted.slice() : new Uint8Array((segment.numRows + 7) >> 3)
+  let { numDeleted } = segment
+  for (const row of rows) {
+    const bit = 1 << (row & 7)
+    if ((deleted[row >> 3]! & bit) === 0) numDeleted++
+    deleted[row >> 3]! |= bit
+  }
+  return { ...segment, deleted, numDeleted }
+}
+
+/** The rows that are not deleted. */
+export function liveRows(segment: Segment): Uint32Array {
+  const rows = new Uint32Array(segment.numRows - segment.numDeleted)
+  let count = 0
+  for (let row = 0; row < segment.numRows; row++) if (!isDeleted(segment, row)) rows[count++] = row
+  return rows
+}
+
+/** What a search of the segment may answer; undefined where that is everything. */
+export async function keepOf(
+  segment: Segment,
+  filter: string | undefined,
+  options: CallOptions,
+): Promise<NativeKeep | undefined> {
+  if (filter === undefined && segment.numDeleted === 0) return undefined
+  const kept = segment.deleted?.map((byte) => ~byte & 0xff)
+  return call(() => segment.native.keep(segment.columns, filter, kept), options)
+}
+
+/** A table of the rows that are not deleted, with their vectors. */
+export function liveTable(segment: Segment, options: CallOptions): Promise<NativeTable> {
+  return call(() => segment.native.takeRows(segment.columns, liveRows(segment)), options)
+}
+
+export function disposeSegment({ native, columns }: Segment): void {
+  native.dispose()
+  columns.dispose()
+}

@@ -1,0 +1,414 @@
+import type { Table } from 'apache-arrow'
+import type { EngineCall } from '../engine/engine.ts'
+import { NighError } from '../errors.ts'
+import {
+  checkDirectory,
+  commitDirectory,
+  type IndexFacts,
+  openDirectory,
+  type TunedEffort,
+  verifyDirectory,
+} from '../indexes/index-directory.ts'
+import { buildSegment, disposeSegment, liveTable, type Segment, withDeleted } from '../indexes/segment.ts'
+import { isOfBits } from '../join/metric.ts'
+import { call, callNow, type NativeTable } from '../native.ts'
+import { readTable } from '../table/datasets.ts'
+import { tableFromIpc } from '../table/ipc.ts'
+import { readVectors } from '../table/read.ts'
+import { type Ids, isVectors, type TableInput } from '../table/source.ts'
+import type { Effort, IndexParams } from './index-params.ts'
+import { type IndexAnswer, type IndexSearchOptions, searchIndex } from './index-search.ts'
+import { tuneEffort } from './index-tune.ts'
+import { requireSameVectors } from './join-tables.ts'
+
+/** As the native side says that no row has an id. */
+const NO_ROW = 2 ** 32 - 1
+
+/**
+ * Items that are indexed once and asked many times: searched, filtered, grown, shrunk, and kept on disk. An index consists of
+ * segments that never change: what is appended is one more (or takes small ones in), what is deleted is left out of answers until
+ * `compact`. Changes are in memory until `save`. Holds native memory: dispose of it, or leave it to the garbage collector.
+ */
+export class KeptIndex implements AsyncDisposable {
+  readonly kind: string
+  readonly params: IndexParams
+  #facts: IndexFacts
+  #segments: Segment[]
+  #all: NativeTable | undefined
+  /** Where it was read from or written to last, and the change it has seen there. */
+  #home: { path: string; generation: number } | undefined
+  #queue: Promise<unknown> = Promise.resolve()
+  #disposed = false
+
+  private constructor(params: IndexParams, facts: IndexFacts, segments: Segment[]) {
+    this.kind = facts.params.kind
+    this.params = params
+    this.#facts = facts
+    this.#segments = segments
+  }
+
+  /** Indexes items. */
+  static async build(items: TableInput, params: IndexParams, options: EngineCall = {}): Promise<KeptIndex> {
+    const table = await readItems(items, params, options)
+    const nextId = table.generatedIds ? table.numRows : null
+    if (table.generatedIds) callNow((native) => native.numberRows(table, 0))
+    const facts: IndexFacts = {
+      metric: params.metric,
+      dim: table.dim,
+      isBits: table.isBits,
+      idCol: table.idCol,
+      featuresCol: params.featuresCol ?? 'vector',
+      nextId,
+      params: params.kind,
+      efforts: [],
+    }
+    const segment = await building(table, facts, params, options)
+    return new KeptIndex(params, facts, [segment])
+  }
+
+  /** Opens an index on disk: its files are mapped, not read. Errors: NOT_AN_INDEX, CORRUPT_INDEX, INDEX_VERSION. */
+  static async open(
+    path: string,
+    params: Omit<IndexParams, 'metric' | 'kind'>,
+    options: EngineCall = {},
+  ): Promise<KeptIndex> {
+    const { facts, segments, generation } = await openDirectory(path, { signal: options.signal })
+    const index = new KeptIndex({ ...params, metric: facts.metric, kind: facts.params }, facts, segments)
+    index.#home = { path, generation }
+    return index
+  }
+
+  get numItems(): number {
+    return this.#segments.reduce((sum, { numRows, numDeleted }) => sum + numRows - numDeleted, 0)
+  }
+
+  get dim(): number {
+    return this.#facts.dim
+  }
+
+  get metric(): string {
+    return this.#facts.metric
+  }
+
+  get idCol(): string {
+    return this.#facts.idCol
+  }
+
+  /** Efforts and the recalls they reached: see `tune`. */
+  get efforts(): readonly TunedEffort[] {
+    return this.#facts.efforts
+  }
+
+  /** The neighbors of each query: with the queries' columns and one more, or as `layout` says. */
+  search(queries: TableInput, options: IndexSearchOptions = {}): Promise<IndexAnswer> {
+    return this.#inTurn(async () => {
+      const k = options.k ?? this.params.k
+      const effort = await this.#effort(k, options.effort ?? this.params.effort, options)
+      const items = { segments: this.#segments, all: await this.#columns(), facts: this.#facts, params: this.params }
+      return searchIndex(items, queries, { ...options, k }, effort)
+    })
+  }
+
+  /** The queries with their neighbors in one more column. */
+  async transform(queries: TableInput, options: EngineCall = {}): Promise<Table> {
+    return (await this.search(queries, options)).table()
+  }
+
+  /** The items with these ids: ids, vectors and columns, in the order of the items. */
+  get(ids: Ids, options: EngineCall = {}): Promise<Table> {
+    return this.#inTurn(async () => {
+      const found = await this.#rowsWithIds(ids, options)
+      const { signal } = options
+      let taken: NativeTable | undefined
+      for (const [i, segment] of this.#segments.entries()) {
+        const rows = Uint32Array.from(found[i]!)
+        const part = await call(() => segment.native.takeRows(segment.columns, rows), { signal })
+        const before = taken
+        taken = before ? await call((native) => native.concatTables(before, part), { signal }) : part
+        if (before) for (const table of [before, part]) table.dispose()
+      }
+      const vectorCol = this.#facts.featuresCol
+      const ipc = await call((native) => native.itemsIpc(taken!, vectorCol), { signal })
+      taken!.dispose()
+      return tableFromIpc(ipc)
+    })
+  }
+
+  /**
+   * Adds items. One with the id of another takes its place: of several with one id the last stays. Where the index numbers its items
+   * the new ones get the next numbers.
+   */
+  append(items: TableInput, options: EngineCall = {}): Promise<{ added: number; replaced: number }> {
+    return this.#inTurn(async () => {
+      const before = this.numItems
+      const { params } = this
+      const { metric, dim, isBits, idCol, featuresCol, nextId } = this.#facts
+      const columns = (await this.#columns()).columns
+      const read = await readItems(
+        items,
+        { ...params, idCol: nextId === null ? idCol : undefined, featuresCol, columns },
+        options,
+      )
+      requireSameVectors(read, { numRows: before, dim, isBits, isOpen: false }, metric)
+      const { signal } = options
+      let table = read
+      let replaced = 0
+      if (nextId !== null) {
+        if (!table.generatedIds) throw numbered(idCol)
+        callNow((native) => native.numberRows(table, nextId))
+        this.#facts = { ...this.#facts, nextId: nextId + table.numRows }
+      } else {
+        if (table.generatedIds && table.numRows > 0) throw unnumbered(idCol)
+        table = await lastOfEachId(table, options)
+        replaced = await this.#deleteMatches(table, options)
+      }
+      // Small segments go into the new one, so that there are never many.
+      const parts: NativeTable[] = [table]
+      let size = table.numRows
+      while (this.#segments.length > 0) {
+        const last = this.#segments.at(-1)!
+        const live = last.numRows - last.numDeleted
+        if (live >= MERGE_FACTOR * size) break
+        if (live > 0) parts.unshift(await liveTable(last, { signal }))
+        size += live
+        this.#segments = this.#segments.slice(0, -1)
+        disposeSegment(last)
+      }
+      table = await concatenated(parts, options)
+      this.#segments = [...this.#segments, await building(table, this.#facts, params, options)]
+      this.#changed()
+      return { added: this.numItems - before, replaced }
+    })
+  }
+
+  /** Removes the items with these ids, and tells how many there were. */
+  delete(ids: Ids, options: EngineCall = {}): Promise<{ deleted: number }> {
+    return this.#inTurn(async () => {
+      const table = await idTable(ids, options)
+      try {
+        return { deleted: await this.#deleteMatches(table, options) }
+      } finally {
+        table.dispose()
+      }
+    })
+  }
+
+  /** Makes one segment of all that is not deleted: searches are as fast as after `fit`, and no room is lost. */
+  compact(options: EngineCall = {}): Promise<void> {
+    return this.#inTurn(async () => {
+      if (this.#segments.length === 1 && this.#segments[0]!.numDeleted === 0) return
+      const parts: NativeTable[] = []
+      for (const segment of this.#segments) parts.push(await liveTable(segment, { signal: options.signal }))
+      const table = await concatenated(parts, options)
+      const whole = await building(table, this.#facts, this.params, options)
+      for (const segment of this.#segments) disposeSegment(segment)
+      this.#segments = [whole]
+      this.#changed()
+    })
+  }
+
+  /**
+   * Finds the least effort that reaches a recall, on rows of the index that ask for others, and keeps it for searches that ask for
+   * that recall. `save` keeps it on disk.
+   */
+  tune(recall: number, { k = this.params.k, ...options }: { k?: number } & EngineCall = {}): Promise<TunedEffort> {
+    return this.#inTurn(() => this.#tune(k, recall, options))
+  }
+
+  /** Facts of each segment. */
+  stats(): Record<string, number>[] {
+    if (this.#disposed) throw disposed()
+    return this.#segments.map(({ native, numDeleted }) => ({
+      ...(JSON.parse(callNow(() => native.stats())) as Record<string, number>),
+      numDeleted,
+    }))
+  }
+
+  /**
+   * Keeps the index in a directory. Without a path, where it was opened or saved last: only what is new is written, and it appears
+   * as a whole. Errors: INDEX_EXISTS, INDEX_CHANGED where another process changed it meanwhile, DISK_FULL.
+   */
+  save(path?: string, options: { overwrite?: boolean } & EngineCall = {}): Promise<void> {
+    return this.#inTurn(async () => {
+      const home = path === undefined || path === this.#home?.path ? this.#home : undefined
+      const target = path ?? home?.path
+      if (target === undefined) throw new NighError('INVALID_OPTION', 'path: the index has no directory yet: name one')
+      if (!home) await checkDirectory(target, options)
+      const segments = home ? this.#segments : this.#segments.map((segment) => ({ ...segment, files: undefined }))
+      const generation = await commitDirectory(target, this.#facts, segments, home?.generation, {
+        signal: options.signal,
+      })
+      this.#segments = segments
+      this.#home = { path: target, generation }
+    })
+  }
+
+  /** Reads every byte of the index on disk. Errors: CORRUPT_INDEX. */
+  static verify(path: string, { signal, onProgress }: EngineCall = {}): Promise<void> {
+    onProgress?.({ stage: 'verify', done: 0, total: 0 })
+    return verifyDirectory(path, { signal })
+  }
+
+  /** Frees the native memory, after the calls that still run. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    if (this.#disposed) return
+    this.#disposed = true
+    await this.#queue.catch(() => {})
+    for (const segment of this.#segments) disposeSegment(segment)
+    this.#all?.dispose()
+  }
+
+  /** Ids and columns of all segments, one behind the other. */
+  async #columns(): Promise<NativeTable> {
+    this.#all ??= await call((native) => native.concatItemColumns(this.#segments.map(({ columns }) => columns)), {})
+    return this.#all
+  }
+
+  #changed(): void {
+    this.#all?.dispose()
+    this.#all = undefined
+    this.#facts = { ...this.#facts, efforts: [] }
+  }
+
+  async #effort(k: number, effort: Effort, options: EngineCall): Promise<number | undefined> {
+    if (this.#segments.every(({ native }) => native.isExact)) return undefined
+    if (typeof effort === 'number') return effort
+    const known = this.#facts.efforts.find((one) => one.k === k && one.recall === effort.recall)
+    return (known ?? (await this.#tune(k, effort.recall, options))).effort
+  }
+
+  async #tune(k: number, recall: number, options: EngineCall): Promise<TunedEffort> {
+    const { seed } = this.#facts.params
+    const tuned = await tuneEffort(this.#segments, { k, recall, seed, threads: this.params.threads }, options)
+    const others = this.#facts.efforts.filter((one) => one.k !== k || one.recall !== recall)
+    this.#facts = { ...this.#facts, efforts: [...others, tuned] }
+    return tuned
+  }
+
+  /** The rows of each segment whose ids a table has, without those that are deleted. */
+  async #rowsWithIds(ids: Ids | NativeTable, { signal }: EngineCall): Promise<number[][]> {
+    const table = isNative(ids) ? ids : await idTable(ids, { signal })
+    const rows: number[][] = []
+    try {
+      for (const segment of this.#segments) {
+        const matches = await call((native) => native.matchIds(table, segment.columns), { signal })
+        const found: number[] = []
+        matches.own.forEach((own, row) => {
+          const gone = segment.deleted !== undefined && (segment.deleted[row >> 3]! >> (row & 7)) & 1
+          if (own !== NO_ROW && !gone) found.push(row)
+        })
+        matches.dispose()
+        rows.push(found)
+      }
+    } finally {
+      if (table !== ids) table.dispose()
+    }
+    return rows
+  }
+
+  async #deleteMatches(ids: NativeTable, options: EngineCall): Promise<number> {
+    const rows = await this.#rowsWithIds(ids, options)
+    this.#segments = this.#segments.map((segment, i) =>
+      rows[i]!.length > 0 ? withDeleted(segment, rows[i]!) : segment,
+    )
+    return rows.reduce((sum, found) => sum + found.length, 0)
+  }
+
+  #inTurn<T>(work: () => Promise<T>): Promise<T> {
+    if (this.#disposed) return Promise.reject(disposed())
+    const turn = this.#queue.catch(() => {}).then(work)
+    this.#queue = turn
+    return turn
+  }
+}
+
+/** A segment that is not so many times as large as the new one is built together with it. */
+const MERGE_FACTOR = 2
+
+const disposed = () => new NighError('DISPOSED', 'the index was disposed of')
+
+const isNative = (ids: Ids | NativeTable): ids is NativeTable => 'generatedIds' in ids
+
+const numbered = (idCol: string) =>
+  new NighError('COLUMN_CONFLICT', `the index numbers its items; the new ones have ids of their own ("${idCol}")`)
+
+const unnumbered = (idCol: string) =>
+  new NighError('COLUMN_NOT_FOUND', `the new items have no id column "${idCol}", as those of the index have`)
+
+async function readItems(
+  items: TableInput,
+  { metric, idCol, featuresCol, columns, onInvalid, threads }: IndexParams,
+  { signal, onProgress }: EngineCall,
+): Promise<NativeTable> {
+  const carried = columns ?? (await otherColumns(items, idCol ?? 'id', featuresCol ?? 'vector', signal))
+  const reading = { idCol, featuresCol, bits: isOfBits(metric), columns: carried, onInvalid, threads, side: 'item' }
+  const progress = (p: { done: number; total: number }) => onProgress?.({ stage: 'read', ...p })
+  return readVectors(items, reading, { signal, onProgress: progress })
+}
+
+/** The columns that are neither ids nor vectors. Iterables are read once: theirs are not known before. */
+async function otherColumns(
+  items: TableInput,
+  idCol: string,
+  featuresCol: string,
+  signal: AbortSignal | undefined,
+): Promise<string[]> {
+  if (isVectors(items) || items === '-') return []
+  const known = typeof items === 'string' || Array.isArray(items) || items instanceof Uint8Array || 'schema' in items
+  if (!known) return []
+  const schema =
+    typeof items === 'object' && 'schema' in items && typeof items.schema !== 'function'
+      ? items.schema
+      : await (await readTable(items as string, { signal })).schema()
+  return (schema?.fields ?? []).map(({ name }) => name).filter((name) => name !== idCol && name !== featuresCol)
+}
+
+/** A segment of a table, which it takes, whatever happens. */
+async function building(
+  table: NativeTable,
+  { metric, params }: IndexFacts,
+  { threads }: IndexParams,
+  { signal, onProgress }: EngineCall,
+): Promise<Segment> {
+  const progress = (p: { done: number; total: number }) => onProgress?.({ stage: 'build', ...p })
+  try {
+    return await buildSegment(table, metric, params, threads, { signal, onProgress: progress })
+  } catch (error) {
+    table.dispose()
+    throw error
+  }
+}
+
+/** Of rows that share an id the last. Takes the table. */
+async function lastOfEachId(table: NativeTable, { signal }: EngineCall): Promise<NativeTable> {
+  const matches = await call((native) => native.matchIds(table, table), { signal })
+  const last = new Map<number, number>()
+  matches.first.forEach((first, row) => {
+    last.set(first, row)
+  })
+  matches.dispose()
+  if (last.size === table.numRows) return table
+  const rows = Uint32Array.from(last.values()).sort()
+  const taken = await call((native) => native.takeRows(table, undefined, rows), { signal })
+  table.dispose()
+  return taken
+}
+
+/** The rows of all tables, which it takes. */
+async function concatenated(tables: NativeTable[], { signal }: EngineCall): Promise<NativeTable> {
+  let [all, ...rest] = tables as [NativeTable, ...NativeTable[]]
+  for (const next of rest) {
+    const before = all
+    all = await call((native) => native.concatTables(before, next), { signal })
+    before.dispose()
+    next.dispose()
+  }
+  rest = []
+  return all
+}
+
+/** Ids as a table of them. */
+async function idTable(ids: Ids, { signal }: EngineCall): Promise<NativeTable> {
+  const named = { ids, vectors: new Float32Array(ids.length), dim: 1 }
+  return readVectors(named, { threads: 1, side: 'query' }, { signal })
+}
