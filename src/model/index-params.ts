@@ -2,7 +2,7 @@
 import { availableParallelism } from 'node:os'
 import { invalidOption } from '../errors.ts'
 import type { IndexKind, KindParams } from '../indexes/kinds.ts'
-import { METRICS, type MetricAlias, metricOf } from '../join/metric.ts'
+import { isIndexed, METRICS, type MetricAlias, metricOf } from '../join/metric.ts'
 import { integer } from '../join/options.ts'
 import type { Metric } from '../native.ts'
 import { columnName, type ParamDoc } from './params.ts'
@@ -84,6 +84,12 @@ export function indexParams(kind: IndexKind, options: ClusterOptions): IndexPara
   if (unknown !== undefined) throw invalidOption(unknown, `no such param of ${kind}; there are ${known.join(', ')}`)
   const { metric } = metricOf(options.metric ?? 'l2')
   if (metric === 'custom') throw invalidOption('metric', 'an index is kept without code: name a metric')
+  if (kind === 'cluster' && !isIndexed(metric)) {
+    throw invalidOption(
+      'metric',
+      `lists are for metrics made of inner products, and ${metric} is none: build another kind`,
+    )
+  }
   const { onInvalid = 'fail', columns } = options
   if (onInvalid !== 'fail' && onInvalid !== 'drop') throw invalidOption('onInvalid', 'must be fail or drop')
   if (columns !== undefined && !(Array.isArray(columns) && columns.every((name) => typeof name === 'string'))) {

@@ -3,7 +3,7 @@ import type { Ids } from '../../table/source.ts'
 import { list, parseArguments, text, usageError } from '../arguments.ts'
 import type { CommandHelp } from '../help.ts'
 import type { CommandContext } from '../main.ts'
-import { COMMON, count, positionals, withIndex } from './opened.ts'
+import { COMMON, changingIndex, count, positionals } from './opened.ts'
 
 const APPEND = 'nigh index append DIR ITEMS [options]'
 const DELETE = 'nigh index delete DIR --ids 1,2,3 | --from TABLE [options]'
@@ -50,9 +50,8 @@ export const compactHelp: CommandHelp = {
 export async function appendCommand(args: readonly string[], context: CommandContext): Promise<void> {
   const parsed = parseArguments('index append', args, appendHelp.flags)
   const [path, items] = positionals(parsed, APPEND, ['index', 'items']) as [string, string]
-  await withIndex(path, parsed, context, async (index, call) => {
+  await changingIndex(path, parsed, context, async (index, call) => {
     const { added, replaced } = await index.append(items, call)
-    await index.save(undefined, call)
     return `${count(added)} items added, ${count(replaced)} replaced: ${count(index.numItems)} in ${path}`
   })
 }
@@ -62,10 +61,9 @@ export async function deleteCommand(args: readonly string[], context: CommandCon
   const [path] = positionals(parsed, DELETE, ['index']) as [string]
   const [ids, from] = [list(parsed, 'ids'), text(parsed, 'from')]
   if ((ids === undefined) === (from === undefined)) throw usageError(`which items? ${DELETE}`)
-  await withIndex(path, parsed, context, async (index, call) => {
+  await changingIndex(path, parsed, context, async (index, call) => {
     const named = ids ? idsOf(ids) : await idsFrom(from!, index.idCol, context.signal)
     const { deleted } = await index.delete(named, call)
-    await index.save(undefined, call)
     return `${count(deleted)} items deleted: ${count(index.numItems)} left in ${path}`
   })
 }
@@ -86,9 +84,8 @@ async function idsFrom(path: string, idCol: string, signal: AbortSignal): Promis
 export async function compactCommand(args: readonly string[], context: CommandContext): Promise<void> {
   const parsed = parseArguments('index compact', args, compactHelp.flags)
   const [path] = positionals(parsed, COMPACT, ['index']) as [string]
-  await withIndex(path, parsed, context, async (index, call) => {
+  await changingIndex(path, parsed, context, async (index, call) => {
     await index.compact(call)
-    await index.save(undefined, call)
     return `${count(index.numItems)} items in one segment: ${path}`
   })
 }

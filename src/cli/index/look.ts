@@ -3,7 +3,7 @@ import { isSet, number, parseArguments, usageError } from '../arguments.ts'
 import type { CommandHelp } from '../help.ts'
 import type { CommandContext } from '../main.ts'
 import { progressLine } from '../terminal.ts'
-import { COMMON, count, positionals, withIndex } from './opened.ts'
+import { COMMON, changingIndex, count, positionals, withIndex } from './opened.ts'
 
 const INFO = 'nigh index info DIR [--json]'
 const TUNE = 'nigh index tune DIR --recall R [-k K] [options]'
@@ -22,9 +22,7 @@ export const infoHelp: CommandHelp = {
 export const tuneHelp: CommandHelp = {
   summary: 'finds the effort for a recall, on items that ask for others, and keeps it',
   usage: [TUNE],
-  about: [
-    'Searches for that recall and k then take it as it is. Appends and deletes of whole segments make it be found anew.',
-  ],
+  about: ['Searches for that recall and k then take it as it is. Appending and compacting make it be found anew.'],
   flags: {
     recall: { type: 'string', value: 'R', help: 'above 0 and up to 1' },
     k: { type: 'string', value: 'K', help: 'neighbors of each query (10)' },
@@ -85,9 +83,8 @@ export async function tuneCommand(args: readonly string[], context: CommandConte
   const recall = number(parsed, 'recall')
   if (recall === undefined) throw usageError(`which recall? ${TUNE}`)
   const k = number(parsed, 'k')
-  await withIndex(path, parsed, context, async (index, call) => {
+  await changingIndex(path, parsed, context, async (index, call) => {
     const tuned = await index.tune(recall, { ...(k === undefined ? {} : { k }), ...call })
-    await index.save(undefined, call)
     const { effort, estimate, low, high } = tuned
     return `recall ${recall} at k ${tuned.k}: effort ${count(effort)}, measured ${estimate.toFixed(4)} [${low.toFixed(4)}, ${high.toFixed(4)}] -> ${path}`
   })

@@ -1,4 +1,6 @@
 // What the commands on an index have in common.
+import type { EngineCall } from '../../engine/engine.ts'
+import { NighError } from '../../errors.ts'
 
 import { openIndex } from '../../model/index-estimators.ts'
 import type { KeptIndex } from '../../model/kept-index.ts'
@@ -26,7 +28,7 @@ export async function withIndex(
   path: string,
   parsed: Parsed,
   { signal, stderr }: CommandContext,
-  work: (index: KeptIndex, call: Parameters<KeptIndex['compact']>[0]) => Promise<string>,
+  work: (index: KeptIndex, call: EngineCall) => Promise<string>,
 ): Promise<void> {
   const quiet = isSet(parsed, 'quiet')
   const progress = progressLine(stderr, quiet)
@@ -44,5 +46,27 @@ export async function withIndex(
   }
   if (!quiet && said !== '') stderr.write(`${said}\n`)
 }
+
+/** The same for work that changes the index, which is saved; repeated where another process changed it meanwhile. */
+export async function changingIndex(
+  path: string,
+  parsed: Parsed,
+  context: CommandContext,
+  work: (index: KeptIndex, call: EngineCall) => Promise<string>,
+): Promise<void> {
+  for (let tries = 1; ; tries++) {
+    try {
+      return await withIndex(path, parsed, context, async (index, call) => {
+        const said = await work(index, call)
+        await index.save(undefined, call)
+        return said
+      })
+    } catch (error) {
+      if (!(error instanceof NighError) || error.code !== 'INDEX_CHANGED' || tries >= MOST_TRIES) throw error
+    }
+  }
+}
+
+const MOST_TRIES = 20
 
 export const count = (n: number): string => n.toLocaleString('en-US')

@@ -1,0 +1,37 @@
+// The kinds of index as the contract sees them.
+import { Cluster, Flat, type IndexOptions, type KeptIndex } from '../../src/index.ts'
+import type { TableInput } from '../../src/table/source.ts'
+
+export interface ContractKind {
+  kind: string
+  make: (options: IndexOptions) => { fit(items: TableInput): Promise<KeptIndex> }
+  /** Metrics, each with the recall@10 that has to be reached where .95 is asked for. */
+  metrics: readonly (readonly [NonNullable<IndexOptions['metric']>, number])[]
+}
+
+export const kinds: readonly ContractKind[] = [
+  {
+    kind: 'flat',
+    make: (options) => new Flat(options),
+    metrics: [
+      ['l2', 1],
+      ['cosine', 1],
+      ['dot', 1],
+      ['correlation', 1],
+      ['l1', 1],
+      ['canberra', 1],
+      ['bray-curtis', 1],
+    ],
+  },
+  {
+    kind: 'cluster',
+    make: (options) => new Cluster(options),
+    metrics: [
+      ['l2', 0.9],
+      ['squared-l2', 0.9],
+      ['cosine', 0.9],
+      ['correlation', 0.9],
+      ['dot', 0.9],
+    ],
+  },
+]
