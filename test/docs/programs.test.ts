@@ -11,7 +11,7 @@ const root = fileURLToPath(new URL('../..', import.meta.url))
 // Within the package, so that its own name can be imported.
 const directory = join(root, '.build', `docs-${process.pid}`)
 
-const pages = ['docs/pyspark.md', 'docs/guide.md', 'README.md']
+const pages = ['docs/pyspark.md', 'docs/guide.md', 'docs/indexes.md', 'README.md']
 const blocks = pages.flatMap((page) =>
   [...readFileSync(join(root, page), 'utf8').matchAll(/^```ts\n([\s\S]*?)^```/gm)].map(([, code], i) => ({
     name: `${page} ${i + 1}`,
@@ -26,7 +26,9 @@ beforeAll(() => {
   for (const { folder, code } of blocks) {
     mkdirSync(folder)
     writeFileSync(join(folder, 'program.ts'), code)
-    for (const table of ['items.parquet', 'queries.parquet']) copyFileSync(join(directory, table), join(folder, table))
+    for (const table of ['items.parquet', 'new.parquet', 'queries.parquet']) {
+      copyFileSync(join(directory, table), join(folder, table))
+    }
   }
 })
 afterAll(() => rmSync(directory, { recursive: true, force: true }))
