@@ -1,12 +1,13 @@
 //! The build, level by level: candidates, links, and the repair of what links do not reach.
 
-use super::codes::{Codes, Scorer};
+use super::codes::{Between, Codes, Scorer};
 use super::insert::inserted;
 use super::knn::{FEW, Joined, Near, cluster, copies};
 use super::lists::{Lists, Upper};
 use super::pool::MAX_POSITIONS;
-use super::prune::{Nodes, links};
+use super::prune::{Nodes, each_block, join, links};
 use super::repair::repair;
+use super::turns::{TURNS, Turns};
 use super::walk::Walk;
 use super::{Hnsw, HnswParams, Links, View};
 use crate::cluster::{Clusters, Coder, rng::Rng};
@@ -174,15 +175,53 @@ impl Build<'_> {
         let mut lists = match clusters {
             None => self.alone(nodes, most, upper)?,
             Some(clusters) => {
-                let asked = Joined::new(self.params.width(), self.params.seed);
+                let mut asked =
+                    Joined::new(super::prune::knob("W", self.params.width() as f64) as usize, self.params.seed);
+                asked.rounds = super::prune::knob("R", 1.0) as usize;
+                asked.probes = super::prune::knob("P", 8.0) as usize;
+                asked.around.forward = super::prune::knob("F", 15.0) as usize;
                 let items = own.as_ref().unwrap_or(self.items);
                 let near = Near::joined(items, &clusters, asked, self.threads, self.quiet)?;
                 drop((clusters, own));
-                with_threads(self.threads, || links(nodes, &near, self.params.m, most, self.quiet))?
+                with_threads(self.threads, || {
+                    links(nodes, &near, super::prune::knob("M0", self.params.m as f64) as usize, most, self.quiet)
+                })?
             }
         };
+        let widest = upper.iter().map(|u| u.lists.stride).fold(lists.stride, usize::max);
+        let rounds = super::prune::knob("REFINE", 0.0) as usize;
+        for _ in 0..rounds {
+            let view = View { links: &lists.links, stride: lists.stride, upper, entry: 0 };
+            let ef = super::prune::knob("REF", 64.0) as usize;
+            let all = super::prune::knob("ALL", 0.0) > 0.0;
+            let first = super::prune::knob("M0", self.params.m as f64) as usize;
+            let refined = with_threads(self.threads, || {
+                let init = || (0..TURNS).map(|_| Walk::new(nodes.len, widest)).collect::<Vec<_>>();
+                let own = each_block(nodes, first, init, |walks, chooser, range, own| {
+                    check(self.quiet)?;
+                    let turns =
+                        Turns { links: view, ef, ask: |scorer: &mut Between, node: usize| scorer.ask(node as u32) };
+                    turns.walk(
+                        range,
+                        walks,
+                        || nodes.between(),
+                        |node, _, walk| {
+                            let links = lists.of(node).iter().copied();
+                            match all {
+                                true => chooser.take(node as u32, links.chain(walk.visited.iter())),
+                                false => chooser.take(node as u32, links.chain(walk.pool.iter().map(|found| found.1))),
+                            }
+                            own(node, chooser.choose(first));
+                        },
+                    );
+                    Ok(())
+                })?;
+                join(nodes, &own, most, self.quiet)
+            })?;
+            lists = refined;
+        }
         if nodes.len > 0 {
-            let mut walk = Walk::new(nodes.len, upper.iter().map(|u| u.lists.stride).fold(lists.stride, usize::max));
+            let mut walk = Walk::new(nodes.len, widest);
             let mut between = nodes.between();
             let root = upper.last().map_or(0, |upper| upper.members[0]);
             repair(&mut lists, root, |lists, node, good| {

@@ -13,6 +13,7 @@ mod pool;
 mod prune;
 mod repair;
 mod search;
+mod turns;
 mod walk;
 
 use crate::control::{Control, Result};

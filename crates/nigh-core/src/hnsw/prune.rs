@@ -8,6 +8,7 @@ use crate::control::{Control, Result, check};
 use crate::memory::Aligned;
 use crate::parallel::SharedMut;
 use rayon::prelude::*;
+use std::ops::Range;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 /// Nodes of a level: what their links are chosen by.
@@ -75,7 +76,8 @@ impl<'a> Chooser<'a> {
             let position = self.nodes.position(node);
             self.between.ask(position);
             self.between.keys(&self.positions, &mut self.keys);
-            if self.keys[..self.positions.len()].iter().all(|&k| k >= key) {
+            let alpha = knob("ALPHA", 1.0);
+            if self.keys[..self.positions.len()].iter().all(|&k| k as f64 * alpha >= key as f64) {
                 self.chosen.push(node);
                 self.positions.push(position);
             }
@@ -96,41 +98,71 @@ pub(super) fn links(
     most: usize,
     control: &dyn Control,
 ) -> Result<Lists<Aligned<u32>>> {
-    let mut own = Lists::empty(nodes.len, first);
-    let stride = own.stride;
-    own.links.par_chunks_mut(BLOCK * stride).enumerate().try_for_each_init(
-        || Chooser::new(nodes),
-        |chooser, (b, places)| {
+    let own = each_block(
+        nodes,
+        first,
+        || (),
+        |(), chooser, range, own| {
             check(control)?;
-            for (i, places) in places.chunks_exact_mut(stride).enumerate() {
-                let node = (b * BLOCK + i) as u32;
-                chooser.take(node, near.of(node));
-                super::lists::set(places, chooser.choose(first).iter().copied());
+            for node in range {
+                chooser.take(node as u32, near.of(node as u32));
+                own(node, chooser.choose(first));
             }
-            control.advance((places.len() / stride) as u64);
             Ok(())
         },
     )?;
-    let (offsets, sources) = reverse(&own);
+    join(nodes, &own, most, control)
+}
+
+/// Nodes of a block, what it takes from all threads, and where its links go.
+type Own<'a> = &'a mut dyn FnMut(usize, &[u32]);
+
+/// Lists of `most` links, block by block; `init` makes what a thread keeps from block to block.
+pub(super) fn each_block<'a, T>(
+    nodes: Nodes<'a>,
+    most: usize,
+    init: impl Fn() -> T + Sync,
+    block: impl Fn(&mut T, &mut Chooser<'a>, Range<usize>, Own) -> Result<()> + Sync,
+) -> Result<Lists<Aligned<u32>>> {
     let mut lists = Lists::empty(nodes.len, most);
     let stride = lists.stride;
     lists.links.par_chunks_mut(BLOCK * stride).enumerate().try_for_each_init(
-        || Chooser::new(nodes),
-        |chooser, (b, places)| {
+        || (init(), Chooser::new(nodes)),
+        |(kept, chooser), (b, places)| {
+            let start = b * BLOCK;
+            block(kept, chooser, start..start + places.len() / stride, &mut |node, links| {
+                super::lists::set(&mut places[(node - start) * stride..][..stride], links.iter().copied());
+            })
+        },
+    )?;
+    Ok(lists)
+}
+
+/// Each node's own links and those that chose it, as many as `most` in all.
+pub(super) fn join(
+    nodes: Nodes,
+    own: &Lists<Aligned<u32>>,
+    most: usize,
+    control: &dyn Control,
+) -> Result<Lists<Aligned<u32>>> {
+    let (offsets, sources) = reverse(own);
+    each_block(
+        nodes,
+        most,
+        || (),
+        |(), chooser, range, lists| {
             check(control)?;
-            for (i, places) in places.chunks_exact_mut(stride).enumerate() {
-                let node = b * BLOCK + i;
+            for node in range {
                 let named = &sources[offsets[node] as usize..offsets[node + 1] as usize];
                 chooser.take(node as u32, own.of(node).iter().chain(named).copied());
                 match chooser.candidates.len() <= most {
-                    true => super::lists::set(places, chooser.candidates.iter().map(|c| c.1)),
-                    false => super::lists::set(places, chooser.choose(most).iter().copied()),
+                    true => lists(node, &chooser.candidates.iter().map(|c| c.1).collect::<Vec<_>>()),
+                    false => lists(node, chooser.choose(most)),
                 }
             }
             Ok(())
         },
-    )?;
-    Ok(lists)
+    )
 }
 
 /// For each node those that link to it, ascending: (offsets, nodes).
@@ -167,4 +199,12 @@ pub(super) fn reverse(lists: &Lists<Aligned<u32>>) -> (Vec<u64>, Vec<u32>) {
         }
     });
     (offsets, sources)
+}
+
+pub(super) fn knob(name: &'static str, default: f64) -> f64 {
+    use std::sync::OnceLock;
+    static A: OnceLock<std::collections::HashMap<String, f64>> = OnceLock::new();
+    *A.get_or_init(|| std::env::vars().filter_map(|(k, v)| Some((k, v.parse().ok()?))).collect())
+        .get(name)
+        .unwrap_or(&default)
 }

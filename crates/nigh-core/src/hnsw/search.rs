@@ -1,6 +1,7 @@
 //! Searches: walks by codes whose best are compared by true distances, or walks by true distances.
 
 use super::codes::{ByCodes, ByDistance, Codes, Scorer, signed_key};
+use super::turns::{TURNS, Turns};
 use super::walk::Walk;
 use super::{Hnsw, filtered};
 use crate::control::{Control, Error, Result, check};
@@ -16,8 +17,6 @@ use std::ops::Range;
 
 /// Queries that a thread takes at once.
 const BLOCK: usize = 256;
-/// Walks that take turns on a thread.
-const TURNS: usize = 4;
 /// Least effort by default: cheap, and fewer find little.
 const LEAST_EF: usize = 40;
 
@@ -142,39 +141,15 @@ impl Search<'_> {
             }
             return;
         }
-        let mut next = range.clone();
-        let mut turns: Vec<(usize, ByCodes, &mut Walk)> = Vec::new();
-        for walk in walks {
-            let (Some(asker), mut scorer) = (next.next(), ByCodes::of_queries(codes)) else { break };
-            scorer.ask(code(asker));
-            walk.start(links, &scorer, self.ef);
-            walk.advance(links);
-            turns.push((asker, scorer, walk));
-        }
-        while !turns.is_empty() {
-            for (_, scorer, walk) in &mut turns {
-                walk.gather(links, scorer);
-            }
-            let mut i = 0;
-            while let Some((asker, scorer, walk)) = turns.get_mut(i) {
-                walk.score(links, scorer);
-                if walk.advance(links) {
-                    i += 1;
-                    continue;
-                }
-                self.finish(scorer, walk.pool.iter(), *asker, &mut rescorer, &mut candidates);
-                match next.next() {
-                    Some(another) => {
-                        *asker = another;
-                        scorer.ask(code(another));
-                        walk.start(links, scorer, self.ef);
-                        walk.advance(links);
-                        i += 1;
-                    }
-                    None => drop(turns.swap_remove(i)),
-                }
-            }
-        }
+        let turns = Turns { links, ef: self.ef, ask: |scorer: &mut ByCodes, asker| scorer.ask(code(asker)) };
+        turns.walk(
+            range.clone(),
+            walks,
+            || ByCodes::of_queries(codes),
+            |asker, scorer, walk| {
+                self.finish(scorer, walk.pool.iter(), asker, &mut rescorer, &mut candidates);
+            },
+        );
     }
 
     /// Candidates by codes (key, position), nearest first, to one asker's neighbors.
