@@ -23,6 +23,8 @@ use std::sync::Arc;
 const LEAST_WIDTH: usize = 16;
 /// Candidates of the join stand for so many of an insertion: they are the nearest, where those are what a walk meets.
 const WIDTH_SHARE: usize = 4;
+/// And the walks that follow it keep so many.
+const WALK_SHARE: usize = 3;
 /// Nodes that a repair finds near one that is not reached.
 const NEAR_LOST: usize = 64;
 
@@ -172,66 +174,69 @@ impl Build<'_> {
     fn items(&self, clusters: Option<Clusters>, own: Option<Items>, upper: &[Upper]) -> Result<Lists> {
         let nodes = Nodes { items: self.items, codes: self.codes, members: None, len: self.items.num_distinct() };
         let most = 2 * self.params.m;
-        let mut lists = match clusters {
+        let lists = match clusters {
             None => self.alone(nodes, most, upper)?,
             Some(clusters) => {
-                let mut asked =
-                    Joined::new(super::prune::knob("W", self.params.width() as f64) as usize, self.params.seed);
-                asked.rounds = super::prune::knob("R", 1.0) as usize;
-                asked.probes = super::prune::knob("P", 8.0) as usize;
-                asked.around.forward = super::prune::knob("F", 15.0) as usize;
+                let asked = Joined::new(self.params.width(), self.params.seed);
                 let items = own.as_ref().unwrap_or(self.items);
                 let near = Near::joined(items, &clusters, asked, self.threads, self.quiet)?;
                 drop((clusters, own));
-                with_threads(self.threads, || {
-                    links(nodes, &near, super::prune::knob("M0", self.params.m as f64) as usize, most, self.quiet)
-                })?
+                let first = with_threads(self.threads, || links(nodes, &near, self.params.m, most, self.quiet))?;
+                drop(near);
+                self.walked(nodes, &first, most, upper)?
             }
         };
-        let widest = upper.iter().map(|u| u.lists.stride).fold(lists.stride, usize::max);
-        let rounds = super::prune::knob("REFINE", 0.0) as usize;
-        for _ in 0..rounds {
-            let view = View { links: &lists.links, stride: lists.stride, upper, entry: 0 };
-            let ef = super::prune::knob("REF", 64.0) as usize;
-            let all = super::prune::knob("ALL", 0.0) > 0.0;
-            let first = super::prune::knob("M0", self.params.m as f64) as usize;
-            let refined = with_threads(self.threads, || {
-                let init = || (0..TURNS).map(|_| Walk::new(nodes.len, widest)).collect::<Vec<_>>();
-                let own = each_block(nodes, first, init, |walks, chooser, range, own| {
-                    check(self.quiet)?;
-                    let turns =
-                        Turns { links: view, ef, ask: |scorer: &mut Between, node: usize| scorer.ask(node as u32) };
-                    turns.walk(
-                        range,
-                        walks,
-                        || nodes.between(),
-                        |node, _, walk| {
-                            let links = lists.of(node).iter().copied();
-                            match all {
-                                true => chooser.take(node as u32, links.chain(walk.visited.iter())),
-                                false => chooser.take(node as u32, links.chain(walk.pool.iter().map(|found| found.1))),
-                            }
-                            own(node, chooser.choose(first));
-                        },
-                    );
-                    Ok(())
-                })?;
-                join(nodes, &own, most, self.quiet)
-            })?;
-            lists = refined;
-        }
-        if nodes.len > 0 {
-            let mut walk = Walk::new(nodes.len, widest);
-            let mut between = nodes.between();
-            let root = upper.last().map_or(0, |upper| upper.members[0]);
-            repair(&mut lists, root, |lists, node, good| {
-                between.ask(node);
-                // From the root, that is reached: a descent might begin where nothing is.
-                let view = View { links: &lists.links, stride: lists.stride, upper: &[], entry: root };
-                walk.run(view, &between, NEAR_LOST);
-                walk.pool.iter().map(|(_, other)| other).filter(|&other| other != node && good(other)).collect()
-            });
-        }
-        Ok(lists.share())
+        Ok(find_lost(self.items, self.codes, lists, upper).share())
     }
+
+    /// Lists chosen anew, from what a walk to each item meets: the nearest alone lack the links by which walks come near.
+    fn walked(
+        &self,
+        nodes: Nodes,
+        first: &Lists<Aligned<u32>>,
+        most: usize,
+        upper: &[Upper],
+    ) -> Result<Lists<Aligned<u32>>> {
+        let (links, m) = (View { links: &first.links, stride: first.stride, upper, entry: 0 }, self.params.m);
+        let ef = (self.params.ef_construction / WALK_SHARE).max(LEAST_WIDTH);
+        with_threads(self.threads, || {
+            let init = || (0..TURNS).map(|_| Walk::new(nodes.len, links.widest())).collect::<Vec<_>>();
+            let own = each_block(nodes, m, init, |walks, chooser, range, own| {
+                check(self.quiet)?;
+                let turns = Turns { links, ef, ask: |between: &mut Between, node| between.ask(node as u32) };
+                let done = |node: usize, _: &Between, walk: &Walk| {
+                    let met = walk.pool.iter().map(|(_, other)| other);
+                    chooser.take(node as u32, first.of(node).iter().copied().chain(met));
+                    own(node, chooser.choose(m));
+                };
+                turns.walk(range, walks, || nodes.between(), done);
+                Ok(())
+            })?;
+            join(nodes, &own, most, self.quiet)
+        })
+    }
+}
+
+/// Links all items to the others, where they are not. See [`repair`].
+pub(super) fn find_lost(
+    items: &Items,
+    codes: Option<&Codes>,
+    mut lists: Lists<Aligned<u32>>,
+    upper: &[Upper],
+) -> Lists<Aligned<u32>> {
+    let len = lists.len();
+    if len == 0 {
+        return lists;
+    }
+    let nodes = Nodes { items, codes, members: None, len };
+    let (mut walk, mut between) = (Walk::new(len, lists.stride), nodes.between());
+    let root = upper.last().map_or(0, |upper| upper.members[0]);
+    repair(&mut lists, root, |lists, node, good| {
+        between.ask(node);
+        // From the root, that is reached: a descent might begin where nothing is.
+        let view = View { links: &lists.links, stride: lists.stride, upper: &[], entry: root };
+        walk.run(view, &between, NEAR_LOST);
+        walk.pool.iter().map(|(_, other)| other).filter(|&other| other != node && good(other)).collect()
+    });
+    lists
 }

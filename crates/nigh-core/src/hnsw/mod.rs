@@ -6,6 +6,7 @@ mod build;
 mod codes;
 mod file;
 mod filtered;
+pub mod hnswlib;
 mod insert;
 mod knn;
 mod lists;
@@ -16,7 +17,7 @@ mod search;
 mod turns;
 mod walk;
 
-use crate::control::{Control, Result};
+use crate::control::{Control, Error, Result};
 use crate::format::FileWriter;
 use crate::index::{Asked, Index};
 use crate::items::Items;
@@ -103,6 +104,17 @@ impl<'a> View<'a> {
     }
 }
 
+impl Hnsw {
+    /// Refuses other items than the graph was made of.
+    fn check(&self, items: &Items) -> Result<()> {
+        let (n, of) = (self.links.num_positions(), items.num_distinct());
+        match n == of && items.sparse().is_none() {
+            true => Ok(()),
+            false => Err(Error::Invalid(format!("the graph holds {n} items, not {of}"))),
+        }
+    }
+}
+
 impl Index for Hnsw {
     fn search(&self, items: &Items, queries: Queries, asked: &Asked, control: &dyn Control) -> Result<Neighbors> {
         self.search_items(items, queries, asked, control)
@@ -128,3 +140,6 @@ impl Index for Hnsw {
         ]
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -106,11 +106,6 @@ impl Visited {
         self.met.len()
     }
 
-    /// As they were met.
-    pub fn iter(&self) -> impl Iterator<Item = u32> + '_ {
-        self.met.iter().copied()
-    }
-
     pub fn clear(&mut self) {
         match self.met.len() < self.bits.len() / 4 {
             true => self.met.iter().for_each(|&position| self.bits[position as usize / 64] = 0),

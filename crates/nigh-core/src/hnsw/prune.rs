@@ -1,11 +1,13 @@
 //! Which of a node's candidates become its links: those nearer to it than to any link chosen before, so that links point in
 //! different directions and none is spent where another leads (the heuristic of the HNSW paper; a relative neighborhood graph).
 
-use super::codes::{Between, Scorer};
+use super::codes::{Between, Scorer, signed_key};
 use super::knn::Near;
 use super::lists::{Lists, NONE};
 use crate::control::{Control, Result, check};
+use crate::kernel::score_of;
 use crate::memory::Aligned;
+use crate::metric::Metric;
 use crate::parallel::SharedMut;
 use rayon::prelude::*;
 use std::ops::Range;
@@ -31,10 +33,15 @@ impl<'a> Nodes<'a> {
     }
 }
 
+/// A candidate goes where a link of this part more squared distance from it leads: the longer links that a strict choice would
+/// leave out save a walk more steps than they cost (Subramanya et al., "DiskANN", 2019).
+const RELAXED: f32 = 1.2;
+
 /// Buffers of one thread.
 pub(super) struct Chooser<'a> {
     nodes: Nodes<'a>,
     between: Between<'a>,
+    relaxed: f32,
     positions: Vec<u32>,
     keys: Vec<u32>,
     /// (key, node), nearest first.
@@ -45,8 +52,23 @@ pub(super) struct Chooser<'a> {
 impl<'a> Chooser<'a> {
     pub fn new(nodes: Nodes<'a>) -> Chooser<'a> {
         let between = nodes.between();
+        let relaxed = match (nodes.codes, nodes.items.metric) {
+            (Some(_), _) => RELAXED,
+            // Its distances have no zero.
+            (None, Metric::Dot) => 1.0,
+            (None, _) => RELAXED.sqrt(),
+        };
         let (positions, keys) = (Vec::new(), Vec::new());
-        Chooser { nodes, between, positions, keys, candidates: Vec::new(), chosen: Vec::new() }
+        Chooser { nodes, between, relaxed, positions, keys, candidates: Vec::new(), chosen: Vec::new() }
+    }
+
+    /// Squared between codes.
+    #[inline(always)]
+    fn distance(&self, key: u32) -> f32 {
+        match self.between {
+            Between::Codes(_) => key as f32,
+            Between::Distances(_) => score_of(signed_key(key)),
+        }
     }
 
     /// Takes a node's candidates, itself and repeats among them, and puts them in order.
@@ -76,8 +98,8 @@ impl<'a> Chooser<'a> {
             let position = self.nodes.position(node);
             self.between.ask(position);
             self.between.keys(&self.positions, &mut self.keys);
-            let alpha = knob("ALPHA", 1.0);
-            if self.keys[..self.positions.len()].iter().all(|&k| k as f64 * alpha >= key as f64) {
+            if self.keys[..self.positions.len()].iter().all(|&k| self.distance(k) * self.relaxed >= self.distance(key))
+            {
                 self.chosen.push(node);
                 self.positions.push(position);
             }
@@ -199,12 +221,4 @@ pub(super) fn reverse(lists: &Lists<Aligned<u32>>) -> (Vec<u64>, Vec<u32>) {
         }
     });
     (offsets, sources)
-}
-
-pub(super) fn knob(name: &'static str, default: f64) -> f64 {
-    use std::sync::OnceLock;
-    static A: OnceLock<std::collections::HashMap<String, f64>> = OnceLock::new();
-    *A.get_or_init(|| std::env::vars().filter_map(|(k, v)| Some((k, v.parse().ok()?))).collect())
-        .get(name)
-        .unwrap_or(&default)
 }

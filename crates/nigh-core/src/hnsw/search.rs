@@ -4,7 +4,7 @@ use super::codes::{ByCodes, ByDistance, Codes, Scorer, signed_key};
 use super::turns::{TURNS, Turns};
 use super::walk::Walk;
 use super::{Hnsw, filtered};
-use crate::control::{Control, Error, Result, check};
+use crate::control::{Control, Result, check};
 use crate::index::{Asked, Keep};
 use crate::items::Items;
 use crate::metric::Metric;
@@ -56,15 +56,6 @@ impl Hnsw {
             })
         })?;
         Ok(neighbors)
-    }
-
-    /// Refuses other items than the graph was made of.
-    fn check(&self, items: &Items) -> Result<()> {
-        let (n, of) = (self.links.num_positions(), items.num_distinct());
-        match n == of && items.sparse().is_none() {
-            true => Ok(()),
-            false => Err(Error::Invalid(format!("the graph holds {n} items, not {of}"))),
-        }
     }
 }
 
