@@ -11,6 +11,7 @@ mod distinct;
 pub mod exact;
 pub mod format;
 pub mod graph;
+pub mod hnsw;
 pub mod index;
 pub mod items;
 mod kept;

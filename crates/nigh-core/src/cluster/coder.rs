@@ -1,6 +1,9 @@
 //! Vectors to the int8 codes that clustering, routing and scanning compute with.
 
 use super::fit::{Codes, code_dot_query};
+use super::rotate::Rotation;
+use crate::control::Result;
+use crate::format::{FileWriter, IndexFile};
 use crate::items::Items;
 use crate::metric::{Metric, squared_norm};
 use crate::queries::Askers;
@@ -36,20 +39,29 @@ impl Coder {
     }
 
     /// Of codes that were found before; `largest_norm` is of inner products alone, whose center has one dimension more.
-    pub(super) fn of_codes(items: &Items, codes: Codes, largest_norm: f64) -> Coder {
+    fn of_codes(items: &Items, codes: Codes, largest_norm: f64) -> Coder {
         let (space, metric) = (&items.space, items.metric);
         let item_dim = codes.quantizer.center.len().div_ceil(4) * 4;
         let lossless = space.whole && metric == Metric::L2;
         Coder { metric, dim: items.dim, item_dim, query_dim: space.code_dim(), codes, largest_norm, lossless }
     }
 
-    pub fn quantizer(&self) -> &Quantizer {
-        &self.codes.quantizer
+    /// Writes what rows are coded with. Errors: as the writer's.
+    pub fn write(&self, file: &mut FileWriter, name: &str) -> Result<()> {
+        let Codes { rotation, quantizer } = &self.codes;
+        file.section(&format!("{name}.center"), &quantizer.center)?;
+        let rotated = f64::from(rotation.is_some() as u8);
+        file.section(name, &[quantizer.step as f64, self.largest_norm, rotated])
     }
 
-    /// Of the items, where distances are inner products; else 0.
-    pub fn largest_norm(&self) -> f64 {
-        self.largest_norm
+    /// The coder that wrote these sections, for the same items. Errors: CORRUPT_INDEX.
+    pub fn open(file: &IndexFile, name: &str, items: &Items) -> Result<Coder> {
+        let extra = usize::from(items.metric == Metric::Dot);
+        let numbers = file.column_of::<f64>(name, 3)?;
+        let center = file.column_of::<f32>(&format!("{name}.center"), items.dim + extra)?;
+        let rotation = (numbers[2] != 0.0).then(|| Rotation::new(items.dim));
+        let quantizer = Quantizer { center: center.to_vec(), step: numbers[0] as f32 };
+        Ok(Coder::of_codes(items, Codes { rotation, quantizer }, numbers[1]))
     }
 
     /// Rows are rotated before they are coded.
@@ -97,17 +109,22 @@ impl Coder {
         }
     }
 
-    /// The least key of a query's candidate that may be nearer than `farthest`. The error of a distance between codes is that of
-    /// both codes' rounding along one direction, some .4 steps; two are allowed for.
+    /// The least key of a query's candidate that may be nearer than `farthest`.
     pub fn least_key(&self, items: &Items, query: &[u8], farthest: f32) -> i32 {
+        let Some(limit) = self.limit(items, farthest) else { return i32::MIN };
+        let norm2: i64 = query.iter().map(|&c| (c as i64 - 128).pow(2)).sum();
+        ((norm2 as f64 - limit * limit) / 2.0 - 1.0).floor() as i32
+    }
+
+    /// The largest distance between the codes of two that may be nearer than `farthest`; None: any. The error of a distance
+    /// between codes is that of both codes' rounding along one direction, some .4 steps; two are allowed for.
+    pub fn limit(&self, items: &Items, farthest: f32) -> Option<f64> {
         let distance = match self.metric {
             Metric::L2 => farthest as f64 * items.space.scale as f64,
             Metric::Cosine => (2.0 * farthest as f64).max(0.0).sqrt(),
-            Metric::Dot => return i32::MIN,
+            Metric::Dot => return None,
         };
-        let norm2: i64 = query.iter().map(|&c| (c as i64 - 128).pow(2)).sum();
-        let limit = distance / self.codes.quantizer.step as f64 + 2.0;
-        ((norm2 as f64 - limit * limit) / 2.0 - 1.0).floor() as i32
+        Some(distance / self.codes.quantizer.step as f64 + 2.0)
     }
 
     /// Offset codes of queries, `query_dim` bytes each. Those of inner products are not centred and have a step each.

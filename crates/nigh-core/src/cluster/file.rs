@@ -1,31 +1,24 @@
 //! Lists in an index file: codes are packed there as the kernels read them.
 
+use super::Clusters;
 use super::coder::Coder;
 use super::kmeans::Centroids;
 use super::lists::Lists;
 use super::router::Router;
-use super::{Clusters, fit::Codes, rotate::Rotation};
 use crate::control::{Control, Result};
 use crate::format::{FileWriter, IndexFile};
 use crate::index::{Asked, Index};
 use crate::items::Items;
 use crate::neighbors::Neighbors;
 use crate::queries::Queries;
-use crate::space::Quantizer;
 use std::sync::Arc;
 
 impl Clusters {
     /// Lists of a mapped file. Errors: CORRUPT_INDEX.
     pub fn open(file: &IndexFile, items: &Items) -> Result<Clusters> {
         let nonsense = || file.corrupt("its lists do not fit its items");
-        let shape = file.column_of::<u64>("cluster.shape", 2)?;
-        let (num_lists, rotated) = (shape[0] as usize, shape[1] == 1);
-        let steps = file.column_of::<f64>("cluster.steps", 2)?;
-        let extra = usize::from(items.metric == crate::Metric::Dot);
-        let center = file.column_of::<f32>("cluster.center", items.dim() + extra)?;
-        let quantizer = Quantizer { center: center.to_vec(), step: steps[0] as f32 };
-        let rotation = rotated.then(|| Rotation::new(items.dim()));
-        let coder = Coder::of_codes(items, Codes { rotation, quantizer }, steps[1]);
+        let num_lists = file.column_of::<u64>("cluster.lists", 1)?[0] as usize;
+        let coder = Coder::open(file, "cluster.coder", items)?;
         let dim = coder.item_dim();
         let bytes = num_lists.checked_mul(dim).filter(|_| num_lists > 0).ok_or_else(nonsense)?;
         let centroids = Centroids { dim, codes: file.column_of::<u8>("cluster.centroids", bytes)?.to_vec() };
@@ -66,10 +59,8 @@ impl Index for Clusters {
     }
 
     fn write(&self, file: &mut FileWriter) -> Result<()> {
-        file.section("cluster.shape", &[self.num_lists() as u64, u64::from(self.is_rotated())])?;
-        let Quantizer { center, step } = self.coder.quantizer();
-        file.section("cluster.steps", &[*step as f64, self.coder.largest_norm()])?;
-        file.section("cluster.center", center)?;
+        file.section("cluster.lists", &[self.num_lists() as u64])?;
+        self.coder.write(file, "cluster.coder")?;
         file.section("cluster.centroids", &self.centroids.codes)?;
         self.router.write(file)?;
         file.section("cluster.offsets", &self.lists.offsets)?;

@@ -86,7 +86,7 @@ impl Graph {
     }
 
     /// A row's candidates, best first.
-    fn row(&self, position: usize) -> impl Iterator<Item = (i32, u32)> + Clone + '_ {
+    pub(crate) fn row(&self, position: usize) -> impl Iterator<Item = (i32, u32)> + Clone + '_ {
         let row = self.state[position * self.width..][..self.width].iter();
         row.take_while(|&&b| b != EMPTY).map(|&b| unpack(b))
     }

@@ -13,7 +13,7 @@ pub(crate) fn gaussian(n: usize, dim: usize, seed: u64) -> Vec<f32> {
     (0..n * dim).map(|_| ((-2.0 * next().ln()).sqrt() * (std::f64::consts::TAU * next()).cos()) as f32).collect()
 }
 
-fn keep_where(items: &Items, which: impl Fn(usize) -> bool) -> Keep {
+pub(crate) fn keep_where(items: &Items, which: impl Fn(usize) -> bool) -> Keep {
     let mut bits = vec![0u64; items.num_rows().div_ceil(64)];
     (0..items.num_rows()).filter(|&row| which(row)).for_each(|row| bits[row / 64] |= 1 << (row % 64));
     Keep::new(items, bits).unwrap()

@@ -1,0 +1,242 @@
+//! The build, level by level: candidates, links, and the repair of what links do not reach.
+
+use super::codes::{Between, Codes, Scorer};
+use super::insert::inserted;
+use super::knn::{FEW, Joined, Near, cluster, copies};
+use super::lists::{Lists, Upper};
+use super::pool::MAX_POSITIONS;
+use super::prune::{Nodes, each_block, join, links};
+use super::repair::repair;
+use super::turns::{TURNS, Turns};
+use super::walk::Walk;
+use super::{Hnsw, HnswParams, Links, View};
+use crate::cluster::{Clusters, Coder, rng::Rng};
+use crate::control::{Control, Error, Result, check};
+use crate::graph::MAX_WIDTH;
+use crate::items::Items;
+use crate::memory::Aligned;
+use crate::metric::Metric;
+use crate::parallel::with_threads;
+use std::sync::Arc;
+
+/// Least candidates of a node.
+const LEAST_WIDTH: usize = 16;
+/// Candidates of the join stand for so many of an insertion: they are the nearest, where those are what a walk meets.
+const WIDTH_SHARE: usize = 4;
+/// And the walks that follow it keep so many.
+const WALK_SHARE: usize = 3;
+/// Nodes that a repair finds near one that is not reached.
+const NEAR_LOST: usize = 64;
+
+impl Hnsw {
+    /// Builds the graph; items made of products are put in an order in which near ones lie together. The same items, params
+    /// and seed give the same graph on any number of threads. `control` counts items. Errors: params out of range, sparse items.
+    pub fn build(items: &mut Items, params: HnswParams, threads: usize, control: &dyn Control) -> Result<Hnsw> {
+        params.check()?;
+        if items.sparse().is_some() {
+            return Err(Error::Invalid("an HNSW graph holds dense vectors: sparse ones are searched exactly".into()));
+        }
+        let n = items.num_distinct();
+        if n >= MAX_POSITIONS {
+            return Err(Error::Invalid(format!("{n} items; an HNSW graph holds fewer than {MAX_POSITIONS}")));
+        }
+        control.set_total(n as u64);
+        let quiet = &Quiet(control);
+        let (mut clusters, mut own) = (None, None);
+        if Codes::suit(items) && n > FEW {
+            let lists = match items.metric {
+                Metric::Dot => {
+                    let mut copies = copies(items, None, threads, quiet)?;
+                    let lists = cluster(&mut copies, params.seed, threads, quiet)?;
+                    let order = (0..n).map(|p| copies.distinct_at(p)).collect();
+                    items.reorder(order, quiet)?;
+                    own = Some(copies);
+                    lists
+                }
+                _ => cluster(items, params.seed, threads, quiet)?,
+            };
+            clusters = Some(lists);
+        }
+        let codes = match Codes::suit(items) && n > 0 {
+            false => None,
+            true => with_threads(threads, || {
+                let coder = clusters.as_ref().filter(|_| own.is_none()).map(|c| c.coder.clone());
+                Ok(Some(Codes::new(items, coder.unwrap_or_else(|| Arc::new(Coder::new(items))))))
+            })?,
+        };
+        let build = Build { items, codes: codes.as_ref(), params, threads, quiet };
+        let upper = build.levels()?;
+        let lists = build.items(clusters, own, &upper)?;
+        let links = Links { lists, upper, entry: 0 };
+        control.advance(n as u64);
+        Ok(Hnsw { params, links, codes })
+    }
+}
+
+impl HnswParams {
+    fn check(&self) -> Result<()> {
+        let HnswParams { m, ef_construction, .. } = *self;
+        if !(2..=512).contains(&m) {
+            return Err(Error::Invalid(format!("m is {m}; an HNSW graph has 2 to 512 links a node")));
+        }
+        if ef_construction == 0 {
+            return Err(Error::Invalid("efConstruction is 0; links are chosen from 1 candidate at least".into()));
+        }
+        Ok(())
+    }
+
+    /// Candidates of a node from the join.
+    fn width(&self) -> usize {
+        (self.ef_construction / WIDTH_SHARE).max(LEAST_WIDTH).min(MAX_WIDTH)
+    }
+}
+
+/// Progress of parts is not that of the whole.
+struct Quiet<'a>(&'a dyn Control);
+
+impl Control for Quiet<'_> {
+    fn cancelled(&self) -> bool {
+        self.0.cancelled()
+    }
+}
+
+struct Build<'a> {
+    items: &'a Items,
+    codes: Option<&'a Codes>,
+    params: HnswParams,
+    threads: usize,
+    quiet: &'a Quiet<'a>,
+}
+
+impl Build<'_> {
+    /// The levels above the items, the lowest first.
+    fn levels(&self) -> Result<Vec<Upper>> {
+        let mut upper: Vec<Upper> = Vec::new();
+        let height = 1.0 / (self.params.m as f64).ln();
+        let drawn = |position: u32| {
+            let distinct = self.items.distinct_at(position as usize) as u64;
+            let draw = Rng::new(self.params.seed ^ distinct.wrapping_mul(0x9e37_79b9_7f4a_7c15)).next();
+            let part = ((draw >> 11) as f64 + 1.0) / (1u64 << 53) as f64;
+            (-part.ln() * height) as usize
+        };
+        let mut last: Vec<u32> = (0..self.items.num_distinct() as u32).collect();
+        for level in 1.. {
+            let kept: Vec<u32> = (0..last.len() as u32).filter(|&i| drawn(last[i as usize]) >= level).collect();
+            if kept.is_empty() {
+                break;
+            }
+            let members: Vec<u32> = kept.iter().map(|&i| last[i as usize]).collect();
+            let lists = self.level(&members)?;
+            upper.push(Upper { members: members.clone().into(), below: kept.into(), lists: lists.share() });
+            last = members;
+        }
+        Ok(upper)
+    }
+
+    fn level(&self, members: &[u32]) -> Result<Lists<Aligned<u32>>> {
+        check(self.quiet)?;
+        let nodes = Nodes { items: self.items, codes: self.codes, members: Some(members), len: members.len() };
+        let m = self.params.m;
+        let mut lists = if nodes.len <= FEW || self.codes.is_none() {
+            self.alone(nodes, m, &[])?
+        } else {
+            let mut copies = copies(self.items, Some(members), self.threads, self.quiet)?;
+            let clusters = cluster(&mut copies, self.params.seed, self.threads, self.quiet)?;
+            let asked = Joined::new(self.params.width(), self.params.seed);
+            let near = Near::joined(&copies, &clusters, asked, self.threads, self.quiet)?.of_copies(&copies);
+            with_threads(self.threads, || links(nodes, &near, m, m, self.quiet))?
+        };
+        let (mut between, mut keys) = (nodes.between(), vec![0u32; nodes.len]);
+        repair(&mut lists, 0, |_, node, good| {
+            // The nearest of all.
+            between.ask(members[node as usize]);
+            between.keys(members, &mut keys);
+            let mut keyed: Vec<(u32, u32)> =
+                (0..nodes.len as u32).filter(|&o| good(o)).map(|o| (keys[o as usize], o)).collect();
+            keyed.sort_unstable();
+            keyed.truncate(NEAR_LOST);
+            keyed.into_iter().map(|(_, other)| other).collect()
+        });
+        Ok(lists)
+    }
+
+    /// Without the help of lists and joins.
+    fn alone(&self, nodes: Nodes, most: usize, upper: &[Upper]) -> Result<Lists<Aligned<u32>>> {
+        let HnswParams { m, ef_construction, .. } = self.params;
+        with_threads(self.threads, || match nodes.len {
+            0 => Ok(Lists::empty(0, most)),
+            1..=FEW => links(nodes, &Near::exact(nodes, self.params.ef_construction, self.quiet)?, m, most, self.quiet),
+            _ => inserted(nodes, m, most, ef_construction, upper, self.quiet),
+        })
+    }
+
+    /// The lists of all items.
+    fn items(&self, clusters: Option<Clusters>, own: Option<Items>, upper: &[Upper]) -> Result<Lists> {
+        let nodes = Nodes { items: self.items, codes: self.codes, members: None, len: self.items.num_distinct() };
+        let most = 2 * self.params.m;
+        let lists = match clusters {
+            None => self.alone(nodes, most, upper)?,
+            Some(clusters) => {
+                let asked = Joined::new(self.params.width(), self.params.seed);
+                let items = own.as_ref().unwrap_or(self.items);
+                let near = Near::joined(items, &clusters, asked, self.threads, self.quiet)?;
+                drop((clusters, own));
+                let first = with_threads(self.threads, || links(nodes, &near, self.params.m, most, self.quiet))?;
+                drop(near);
+                self.walked(nodes, &first, most, upper)?
+            }
+        };
+        Ok(find_lost(self.items, self.codes, lists, upper).share())
+    }
+
+    /// Lists chosen anew, from what a walk to each item meets: the nearest alone lack the links by which walks come near.
+    fn walked(
+        &self,
+        nodes: Nodes,
+        first: &Lists<Aligned<u32>>,
+        most: usize,
+        upper: &[Upper],
+    ) -> Result<Lists<Aligned<u32>>> {
+        let (links, m) = (View { links: &first.links, stride: first.stride, upper, entry: 0 }, self.params.m);
+        let ef = (self.params.ef_construction / WALK_SHARE).max(LEAST_WIDTH);
+        with_threads(self.threads, || {
+            let init = || (0..TURNS).map(|_| Walk::new(nodes.len, links.widest())).collect::<Vec<_>>();
+            let own = each_block(nodes, m, init, |walks, chooser, range, own| {
+                check(self.quiet)?;
+                let turns = Turns { links, ef, ask: |between: &mut Between, node| between.ask(node as u32) };
+                let done = |node: usize, _: &Between, walk: &Walk| {
+                    let met = walk.pool.iter().map(|(_, other)| other);
+                    chooser.take(node as u32, first.of(node).iter().copied().chain(met));
+                    own(node, chooser.choose(m));
+                };
+                turns.walk(range, walks, || nodes.between(), done);
+                Ok(())
+            })?;
+            join(nodes, &own, most, self.quiet)
+        })
+    }
+}
+
+/// Links all items to the others, where they are not. See [`repair`].
+pub(super) fn find_lost(
+    items: &Items,
+    codes: Option<&Codes>,
+    mut lists: Lists<Aligned<u32>>,
+    upper: &[Upper],
+) -> Lists<Aligned<u32>> {
+    let len = lists.len();
+    if len == 0 {
+        return lists;
+    }
+    let nodes = Nodes { items, codes, members: None, len };
+    let (mut walk, mut between) = (Walk::new(len, lists.stride), nodes.between());
+    let root = upper.last().map_or(0, |upper| upper.members[0]);
+    repair(&mut lists, root, |lists, node, good| {
+        between.ask(node);
+        // From the root, that is reached: a descent might begin where nothing is.
+        let view = View { links: &lists.links, stride: lists.stride, upper: &[], entry: root };
+        walk.run(view, &between, NEAR_LOST);
+        walk.pool.iter().map(|(_, other)| other).filter(|&other| other != node && good(other)).collect()
+    });
+    lists
+}

@@ -1,0 +1,116 @@
+//! The nearest that a walk has met, in order, and which of them it has been to.
+
+/// The best few positions, sorted by (key, position), in one array: for the tens or hundreds that a search keeps, moving the
+/// worse ones by a place is cheaper than a heap. An entry is `key << 32 | position << 1 | expanded`.
+#[derive(Default)]
+pub(super) struct Pool {
+    entries: Vec<u64>,
+    room: usize,
+    /// All before it are expanded.
+    cursor: usize,
+}
+
+/// Positions take 31 bits.
+pub(super) const MAX_POSITIONS: usize = 1 << 31;
+
+impl Pool {
+    /// Empties it, with room for `room`.
+    pub fn reset(&mut self, room: usize) {
+        self.entries.clear();
+        self.room = room.max(1);
+        self.cursor = 0;
+    }
+
+    /// Keys from here on are of no use.
+    #[inline(always)]
+    pub fn limit(&self) -> u64 {
+        match self.entries.len() < self.room {
+            true => u64::MAX,
+            false => self.entries[self.room - 1],
+        }
+    }
+
+    /// Takes a position that it was not offered before.
+    #[inline(always)]
+    pub fn offer(&mut self, key: u32, position: u32) {
+        let entry = (key as u64) << 32 | (position as u64) << 1;
+        if entry >= self.limit() {
+            return;
+        }
+        let at = self.entries.partition_point(|&e| e < entry);
+        if self.entries.len() == self.room {
+            self.entries.pop();
+        }
+        self.entries.insert(at, entry);
+        self.cursor = self.cursor.min(at);
+    }
+
+    /// The nearest that was not expanded yet, which it now is.
+    #[inline(always)]
+    pub fn expand(&mut self) -> Option<u32> {
+        while let Some(entry) = self.entries.get_mut(self.cursor) {
+            self.cursor += 1;
+            if *entry & 1 == 0 {
+                *entry |= 1;
+                return Some(position_of(*entry));
+            }
+        }
+        None
+    }
+
+    /// Which would be expanded next, if nothing nearer comes.
+    #[inline(always)]
+    pub fn next(&self) -> Option<u32> {
+        self.entries[self.cursor.min(self.entries.len())..].iter().find(|&&e| e & 1 == 0).map(|&e| position_of(e))
+    }
+
+    /// (key, position), nearest first.
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = (u32, u32)> + '_ {
+        self.entries.iter().map(|&e| ((e >> 32) as u32, position_of(e)))
+    }
+
+    pub fn len(&self) -> usize {
+        self.entries.len()
+    }
+}
+
+#[inline(always)]
+fn position_of(entry: u64) -> u32 {
+    (entry as u32) >> 1
+}
+
+/// Which positions were met: a bit each, and what to clear afterwards.
+pub(super) struct Visited {
+    bits: Vec<u64>,
+    met: Vec<u32>,
+}
+
+impl Visited {
+    pub fn new(num_positions: usize) -> Visited {
+        Visited { bits: vec![0; num_positions.div_ceil(64)], met: Vec::new() }
+    }
+
+    /// Whether it is new.
+    #[inline(always)]
+    pub fn insert(&mut self, position: u32) -> bool {
+        let (word, bit) = (&mut self.bits[position as usize / 64], 1u64 << (position % 64));
+        let is_new = *word & bit == 0;
+        if is_new {
+            *word |= bit;
+            self.met.push(position);
+        }
+        is_new
+    }
+
+    pub fn len(&self) -> usize {
+        self.met.len()
+    }
+
+    pub fn clear(&mut self) {
+        match self.met.len() < self.bits.len() / 4 {
+            true => self.met.iter().for_each(|&position| self.bits[position as usize / 64] = 0),
+            false => self.bits.fill(0),
+        }
+        self.met.clear();
+    }
+}

@@ -1,0 +1,174 @@
+//! Searches: walks by codes whose best are compared by true distances, or walks by true distances.
+
+use super::codes::{ByCodes, ByDistance, Codes, Scorer, signed_key};
+use super::turns::{TURNS, Turns};
+use super::walk::Walk;
+use super::{Hnsw, filtered};
+use crate::control::{Control, Result, check};
+use crate::index::{Asked, Keep};
+use crate::items::Items;
+use crate::metric::Metric;
+use crate::neighbors::Neighbors;
+use crate::parallel::with_threads;
+use crate::queries::{Askers, Output, Queries};
+use crate::rescore::Rescorer;
+use rayon::prelude::*;
+use std::ops::Range;
+
+/// Queries that a thread takes at once.
+const BLOCK: usize = 256;
+/// Least effort by default: cheap, and fewer find little.
+const LEAST_EF: usize = 40;
+
+impl Hnsw {
+    /// The effort where none is asked for.
+    pub fn default_effort(k: usize) -> usize {
+        LEAST_EF.max(2 * k)
+    }
+
+    pub(super) fn search_items(
+        &self,
+        items: &Items,
+        queries: Queries,
+        asked: &Asked,
+        control: &dyn Control,
+    ) -> Result<Neighbors> {
+        self.check(items)?;
+        let askers = Askers::new(items, queries)?.keeping(asked.keep);
+        let mut neighbors = Neighbors::new(askers.num_outputs(), asked.k);
+        control.set_total(askers.len() as u64);
+        if asked.k == 0 || askers.len() == 0 || items.num_distinct() == 0 {
+            return Ok(neighbors);
+        }
+        let ef = asked.effort.unwrap_or(Hnsw::default_effort(asked.k));
+        let ef = ef.max(askers.wanted(asked.k)).min(items.num_distinct());
+        let search = Search { hnsw: self, items, askers: &askers, asked, ef, output: Output::new(&mut neighbors) };
+        let block = BLOCK.min(askers.len().div_ceil(asked.threads.max(1)));
+        let blocks = askers.len().div_ceil(block);
+        with_threads(if blocks == 1 { 1 } else { asked.threads }, || {
+            (0..blocks).into_par_iter().try_for_each_init(Vec::new, |walks, b| {
+                check(control)?;
+                let range = b * block..askers.len().min((b + 1) * block);
+                let done = range.len() as u64;
+                search.block(range, walks);
+                control.advance(done);
+                Ok(())
+            })
+        })?;
+        Ok(neighbors)
+    }
+}
+
+struct Search<'a> {
+    hnsw: &'a Hnsw,
+    items: &'a Items,
+    askers: &'a Askers<'a>,
+    asked: &'a Asked<'a>,
+    ef: usize,
+    output: Output,
+}
+
+impl Search<'_> {
+    fn block(&self, range: Range<usize>, walks: &mut Vec<Walk>) {
+        let links = self.hnsw.links.view();
+        let turns = if self.asked.keep.is_some() { 1 } else { TURNS.min(range.len()) };
+        while walks.len() < turns {
+            walks.push(Walk::new(links.num_positions(), links.widest()));
+        }
+        let walks = &mut walks[..turns];
+        match &self.hnsw.codes {
+            Some(codes) => self.by_codes(codes, range, walks),
+            None => {
+                let (mut rescorer, mut scored) = (Rescorer::default(), Vec::new());
+                for asker in range {
+                    let (vector, norm2) = (self.askers.vector(asker), self.askers.norm2(asker));
+                    let scorer = ByDistance::new(self.items, vector, norm2);
+                    let distinct = |p: u32| self.items.distinct_at(p as usize);
+                    match self.asked.keep {
+                        Some(keep) => {
+                            let found = self.filtered(&scorer, keep, &mut walks[0]);
+                            scored.extend(found.iter().map(|&(key, p)| (signed_key(key), distinct(p))));
+                        }
+                        None => {
+                            walks[0].run(links, &scorer, self.ef);
+                            scored.extend(walks[0].pool.iter().map(|(key, p)| (signed_key(key), distinct(p))));
+                        }
+                    }
+                    // Those of one distance stood in the order of storage.
+                    scored.sort_unstable();
+                    rescorer.take_scored(scored.drain(..));
+                    // SAFETY: each asker is in one block.
+                    unsafe { self.emit(&mut rescorer, asker) };
+                }
+            }
+        }
+    }
+
+    /// # Safety
+    /// No other thread works for this asker.
+    unsafe fn emit(&self, rescorer: &mut Rescorer, asker: usize) {
+        let Asked { k, max_distance, .. } = *self.asked;
+        // SAFETY: the caller's.
+        unsafe { rescorer.emit(self.items, self.askers, asker, max_distance, k, &self.output) };
+    }
+
+    fn filtered(&self, scorer: &impl Scorer, keep: &Keep, walk: &mut Walk) -> Vec<(u32, u32)> {
+        filtered::search(self.hnsw.links.view(), scorer, keep, self.ef, walk)
+    }
+
+    fn by_codes(&self, codes: &Codes, range: Range<usize>, walks: &mut [Walk]) {
+        let links = self.hnsw.links.view();
+        let coded = codes.code_askers(self.items, self.askers, range.clone());
+        let dim = codes.coder.query_dim();
+        let code = |asker: usize| &coded[(asker - range.start) * dim..][..dim];
+        let mut rescorer = Rescorer::default();
+        let mut candidates = Vec::new();
+        if let Some(keep) = self.asked.keep {
+            let mut scorer = ByCodes::of_queries(codes);
+            for asker in range.clone() {
+                scorer.ask(code(asker));
+                let found = self.filtered(&scorer, keep, &mut walks[0]);
+                self.finish(&scorer, found.into_iter(), asker, &mut rescorer, &mut candidates);
+            }
+            return;
+        }
+        let turns = Turns { links, ef: self.ef, ask: |scorer: &mut ByCodes, asker| scorer.ask(code(asker)) };
+        turns.walk(
+            range.clone(),
+            walks,
+            || ByCodes::of_queries(codes),
+            |asker, scorer, walk| {
+                self.finish(scorer, walk.pool.iter(), asker, &mut rescorer, &mut candidates);
+            },
+        );
+    }
+
+    /// Candidates by codes (key, position), nearest first, to one asker's neighbors.
+    fn finish(
+        &self,
+        scorer: &ByCodes,
+        found: impl Iterator<Item = (u32, u32)>,
+        asker: usize,
+        rescorer: &mut Rescorer,
+        candidates: &mut Vec<(i32, u32)>,
+    ) {
+        let (items, askers) = (self.items, self.askers);
+        let wanted = askers.wanted(self.asked.k);
+        candidates.clear();
+        if items.metric == Metric::Cosine && askers.norm2(asker) == 0.0 {
+            // At distance 1 from everything: the first rows.
+            let positions = (0..items.num_distinct()).map(|d| items.position_of_distinct(d));
+            let kept = positions.filter(|&p| self.asked.keep.is_none_or(|keep| keep.has_position(p)));
+            candidates.extend(kept.take(wanted).map(|p| (i32::MAX, p as u32)));
+        } else {
+            let zero = items.zero_position().map(|z| z as u32);
+            // No code tells that a zero vector is at distance 1 from everything.
+            candidates.extend(zero.map(|z| (i32::MAX, z)));
+            candidates.extend(found.filter(|f| Some(f.1) != zero).map(|(key, p)| (scorer.rank(key), p)));
+        }
+        let least = |farthest| self.hnsw.codes.as_ref().map_or(i32::MIN, |c| c.least_rank(items, farthest));
+        rescorer.score(items, askers, asker, candidates, wanted, least);
+        // SAFETY: each asker is in one block.
+        unsafe { self.emit(rescorer, asker) };
+    }
+}

@@ -1,0 +1,138 @@
+//! The walk of one query: down the levels, each to its nearest node, and then best first among the items (Malkov, Yashunin,
+//! "Efficient and robust approximate nearest neighbor search using hierarchical navigable small world graphs", 2020).
+//!
+//! A walk waits for memory twice a step: for a node's links, and for the codes of the nodes that they lead to. So a step is cut
+//! at these places, and several walks take turns: while one waits another computes.
+
+use super::View;
+use super::codes::Scorer;
+use super::pool::{Pool, Visited};
+use crate::memory::prefetch;
+
+pub(super) struct Walk {
+    pub pool: Pool,
+    pub visited: Visited,
+    /// Level of the node that is looked at; 0: items.
+    level: usize,
+    /// The node, and the key of its distance while the walk is above the items.
+    node: u32,
+    key: u32,
+    ef: usize,
+    /// Nodes whose keys are asked for, and their positions.
+    nodes: Vec<u32>,
+    positions: Vec<u32>,
+    keys: Vec<u32>,
+}
+
+impl Walk {
+    pub fn new(num_positions: usize, most: usize) -> Walk {
+        let room = || Vec::with_capacity(most);
+        let (nodes, positions, keys) = (room(), room(), vec![0; most.max(1)]);
+        let (pool, visited) = (Pool::default(), Visited::new(num_positions));
+        Walk { pool, visited, level: 0, node: 0, key: 0, ef: 1, nodes, positions, keys }
+    }
+
+    /// Begins at the top.
+    pub fn start(&mut self, links: View, scorer: &impl Scorer, ef: usize) {
+        self.visited.clear();
+        self.pool.reset(ef);
+        self.ef = ef;
+        self.level = links.upper.len();
+        self.node = links.entry;
+        self.keys[0] = u32::MAX;
+        scorer.keys(&[links.position(self.level, self.node)], &mut self.keys);
+        self.key = self.keys[0];
+        if self.level == 0 {
+            self.begin_items();
+        }
+    }
+
+    fn begin_items(&mut self) {
+        self.visited.insert(self.node);
+        self.pool.offer(self.key, self.node);
+    }
+
+    /// Goes on to the next node, and asks for its links. False: there is none, and the pool holds what was found.
+    #[inline(always)]
+    pub fn advance(&mut self, links: View) -> bool {
+        if self.level == 0 {
+            let Some(next) = self.pool.expand() else { return false };
+            self.node = next;
+        }
+        prefetch(links.places(self.level, self.node));
+        true
+    }
+
+    /// Reads the links, and asks for the codes of those that are new.
+    #[inline(always)]
+    pub fn gather(&mut self, links: View, scorer: &impl Scorer) {
+        self.positions.clear();
+        let places = links.places(self.level, self.node);
+        if self.level == 0 {
+            let n = links.num_positions() as u32;
+            // The end of the list, or a number that no sound file has.
+            for &link in places.iter().take_while(|&&link| link < n) {
+                if self.visited.insert(link) {
+                    scorer.prefetch(link);
+                    self.positions.push(link);
+                }
+            }
+        } else {
+            self.nodes.clear();
+            let members = &links.upper[self.level - 1].members;
+            for &link in places {
+                let Some(&position) = members.get(link as usize) else { break };
+                scorer.prefetch(position);
+                self.nodes.push(link);
+                self.positions.push(position);
+            }
+        }
+    }
+
+    /// Compares what was gathered.
+    #[inline(always)]
+    pub fn score(&mut self, links: View, scorer: &impl Scorer) {
+        let count = self.positions.len();
+        scorer.keys(&self.positions, &mut self.keys[..count]);
+        if self.level == 0 {
+            for (&position, &key) in self.positions.iter().zip(&self.keys) {
+                self.pool.offer(key, position);
+            }
+            if let Some(next) = self.pool.next() {
+                prefetch(links.places(0, next));
+            }
+            return;
+        }
+        let nearest = self.nodes.iter().zip(&self.keys).min_by_key(|&(&node, &key)| (key, node));
+        match nearest {
+            Some((&node, &key)) if key < self.key => (self.node, self.key) = (node, key),
+            _ => {
+                self.node = links.upper[self.level - 1].below[self.node as usize];
+                self.level -= 1;
+                if self.level == 0 {
+                    self.begin_items();
+                }
+            }
+        }
+    }
+
+    /// The levels above the items alone: the position that the walk among these starts from, and its key.
+    pub fn descend(&mut self, links: View, scorer: &impl Scorer) -> (u32, u32) {
+        self.start(links, scorer, 1);
+        while self.level > 0 && self.advance(links) {
+            self.gather(links, scorer);
+            self.score(links, scorer);
+        }
+        self.visited.clear();
+        (self.node, self.key)
+    }
+
+    /// All of it at once.
+    pub fn run(&mut self, links: View, scorer: &impl Scorer, ef: usize) {
+        self.start(links, scorer, ef);
+        while self.advance(links) {
+            self.gather(links, scorer);
+            self.score(links, scorer);
+        }
+    }
+}
