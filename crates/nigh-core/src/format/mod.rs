@@ -7,6 +7,7 @@ mod writer;
 
 pub use reader::IndexFile;
 pub use writer::FileWriter;
+pub(crate) use writer::unwritable;
 
 #[cfg(not(target_endian = "little"))]
 compile_error!("index files are written as numbers lie in memory, which has to be little-endian");
