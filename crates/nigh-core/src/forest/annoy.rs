@@ -147,7 +147,7 @@ impl AnnoyFile {
     }
 }
 
-fn bytes(words: &[u32]) -> &[u8] {
+pub(super) fn bytes(words: &[u32]) -> &[u8] {
     // SAFETY: words are bytes without padding.
     unsafe { std::slice::from_raw_parts(words.as_ptr() as *const u8, size_of_val(words)) }
 }

@@ -3,16 +3,20 @@
 
 mod annoy;
 mod build;
+mod codes;
 mod grow;
+mod index;
 mod layout;
 mod plane;
 mod route;
+mod search;
 mod source;
 mod trees;
 mod walk;
 
 pub use annoy::AnnoyFile;
 pub use build::ForestParams;
+pub use index::Forest;
 pub use layout::{AnnoyMetric, Layout, pack_bits};
 pub use trees::Trees;
 

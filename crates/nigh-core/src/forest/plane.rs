@@ -3,9 +3,8 @@
 
 use super::layout::AnnoyMetric;
 use super::source::Gathered;
-use super::walk::{LANES, sum_f32};
 use crate::cluster::rng::Rng;
-use crate::parallel::for_each_level;
+use crate::kernel::lanes::{Lanes, WIDTH, dot, for_each_lanes, l1, squared_l2};
 
 /// What parts the items of a node. Items on the positive side go to child1; those on the plane itself to either, by a hash.
 pub(super) struct Plane {
@@ -154,17 +153,13 @@ fn between_means(rows: &Gathered, members: &[u32], rng: &mut Rng, scratch: &mut 
     let j = rng.below(n - 1);
     let j = j + usize::from(j >= i);
     draws.clear();
-    draws.extend((0..STEPS).map(|_| members[rng.below(n)]));
+    let steps: usize = std::env::var("STEPS").map_or(STEPS, |s| s.parse().unwrap());
+    draws.extend((0..steps).map(|_| members[rng.below(n)]));
     p.clear();
     p.extend_from_slice(rows.row(members[i]));
     q.clear();
     q.extend_from_slice(rows.row(members[j]));
-    match rows.metric {
-        AnnoyMetric::Euclidean => means_l2(&rows.data, stride, draws, p, q),
-        AnnoyMetric::Manhattan => means_l1(&rows.data, stride, draws, p, q),
-        AnnoyMetric::Angular | AnnoyMetric::Dot => means_angular(&rows.data, stride, draws, p, q),
-        AnnoyMetric::Hamming => unreachable!("bits have no means"),
-    }
+    means_of(rows.metric, &rows.data, stride, draws, p, q);
     let mut normal: Vec<f32> = p.iter().zip(q.iter()).map(|(p, q)| p - q).collect();
     let norm = normal.iter().map(|&x| x as f64 * x as f64).sum::<f64>().sqrt();
     if norm > 0.0 {
@@ -180,84 +175,99 @@ fn between_means(rows: &Gathered, members: &[u32], rng: &mut Rng, scratch: &mut 
     Plane { normal, offset, bit: 0, flips: rng.next() }
 }
 
+/// # Safety
+/// As for [`Lanes`].
 #[inline(always)]
-fn margins_body(rows: &[f32], stride: usize, members: &[u32], normal: &[f32], offset: f32, out: &mut [f32]) {
+unsafe fn margins_body<L: Lanes>(
+    rows: &[f32],
+    stride: usize,
+    members: &[u32],
+    normal: &[f32],
+    offset: f32,
+    out: &mut [f32],
+) {
+    let normal = &normal[..stride];
     for (out, &m) in out.iter_mut().zip(members) {
-        *out = offset + sum_f32(&rows[m as usize * stride..][..stride], normal, |a, b| a * b);
+        // SAFETY: the caller's; both have a stride.
+        *out = offset + unsafe { dot::<L>(&rows[m as usize * stride..][..stride], normal) };
     }
 }
 
-/// Moves a mean of `count` rows towards one more.
+/// Rows that are compared with the means before these move: one after the other, each would wait for the last.
+const AT_ONCE: usize = 4;
+
+/// Moves a mean towards rows, one after the other, by a part of the way each. All are of whole lanes.
+///
+/// # Safety
+/// As for [`Lanes`].
 #[inline(always)]
-fn join(mean: &mut [f32], row: &[f32], count: &mut f32) {
-    let part = 1.0 / (*count + 1.0);
-    for (mean, row) in mean.as_chunks_mut::<LANES>().0.iter_mut().zip(row.as_chunks::<LANES>().0) {
-        for l in 0..LANES {
-            mean[l] += (row[l] - mean[l]) * part;
+unsafe fn approach<L: Lanes>(mean: &mut [f32], rows: &[&[f32]; AT_ONCE], parts: &[f32; AT_ONCE]) {
+    let len = mean.len();
+    assert!(len.is_multiple_of(WIDTH) && rows.iter().all(|row| row.len() == len));
+    // SAFETY: the caller's; within all of them.
+    unsafe {
+        for i in (0..len).step_by(WIDTH) {
+            let mut at = L::load(mean.as_ptr().add(i));
+            for r in 0..AT_ONCE {
+                at = at.add(L::load(rows[r].as_ptr().add(i)).sub(at).mul(L::splat(parts[r])));
+            }
+            at.store(mean.as_mut_ptr().add(i));
         }
     }
-    *count += 1.0;
 }
 
-/// `distances` are of a row to both means.
+/// Two means: each drawn row joins the nearer, nearness counting less the more have joined.
+///
+/// # Safety
+/// As for [`Lanes`].
 #[inline(always)]
-fn means(
+unsafe fn means_body<L: Lanes>(
+    metric: AnnoyMetric,
     rows: &[f32],
     stride: usize,
     draws: &[u32],
     p: &mut [f32],
     q: &mut [f32],
-    mut distances: impl FnMut(&[f32], &[f32], &[f32]) -> (f32, f32),
 ) {
     let (mut of_p, mut of_q) = (1f32, 1f32);
-    for &m in draws {
-        let row = &rows[m as usize * stride..][..stride];
-        let (to_p, to_q) = distances(row, p, q);
-        let (to_p, to_q) = (of_p * to_p, of_q * to_q);
-        if to_p < to_q {
-            join(p, row, &mut of_p);
-        } else if to_q < to_p {
-            join(q, row, &mut of_q);
+    for draws in draws.as_chunks::<AT_ONCE>().0 {
+        // No closures where there is arithmetic: they would not be compiled for the level.
+        let drawn: [&[f32]; AT_ONCE] = std::array::from_fn(|i| &rows[draws[i] as usize * stride..][..stride]);
+        // SAFETY: the caller's; all have a stride.
+        unsafe {
+            let norms2 = match metric {
+                AnnoyMetric::Euclidean | AnnoyMetric::Manhattan => [1.0; 2],
+                _ => [dot::<L>(p, p), dot::<L>(q, q)],
+            };
+            let (mut to_p, mut to_q) = ([0f32; AT_ONCE], [0f32; AT_ONCE]);
+            for r in 0..AT_ONCE {
+                let row = drawn[r];
+                (to_p[r], to_q[r]) = match metric {
+                    AnnoyMetric::Euclidean => (squared_l2::<L>(row, p), squared_l2::<L>(row, q)),
+                    AnnoyMetric::Manhattan => (l1::<L>(row, p), l1::<L>(row, q)),
+                    // Of unit rows. A zero row is as far from both, and would pull the smaller side to 0: it is left out.
+                    _ if dot::<L>(row, row) == 0.0 => (0.0, 0.0),
+                    _ => (1.0 - dot::<L>(row, p) / norms2[0].sqrt(), 1.0 - dot::<L>(row, q) / norms2[1].sqrt()),
+                };
+            }
+            // Both move towards all, by nothing where a row is the other's: a branch would be guessed wrong half of the time.
+            for r in 0..AT_ONCE {
+                let (far_p, far_q) = (of_p * to_p[r], of_q * to_q[r]);
+                let (joins_p, joins_q) = (f32::from(u8::from(far_p < far_q)), f32::from(u8::from(far_q < far_p)));
+                (to_p[r], to_q[r]) = (joins_p / (of_p + 1.0), joins_q / (of_q + 1.0));
+                of_p += joins_p;
+                of_q += joins_q;
+            }
+            approach::<L>(p, &drawn, &to_p);
+            approach::<L>(q, &drawn, &to_q);
         }
     }
 }
 
-#[inline(always)]
-fn means_l2_body(rows: &[f32], stride: usize, draws: &[u32], p: &mut [f32], q: &mut [f32]) {
-    let square = |a: f32, b: f32| (a - b) * (a - b);
-    means(rows, stride, draws, p, q, |row, p, q| (sum_f32(row, p, square), sum_f32(row, q, square)));
-}
-
-#[inline(always)]
-fn means_l1_body(rows: &[f32], stride: usize, draws: &[u32], p: &mut [f32], q: &mut [f32]) {
-    let apart = |a: f32, b: f32| (a - b).abs();
-    means(rows, stride, draws, p, q, |row, p, q| (sum_f32(row, p, apart), sum_f32(row, q, apart)));
-}
-
-/// Of unit rows. A zero row is as far from both as can be, and would pull the mean of the smaller side to 0: it is left out.
-#[inline(always)]
-fn means_angular_body(rows: &[f32], stride: usize, draws: &[u32], p: &mut [f32], q: &mut [f32]) {
-    let product = |a: f32, b: f32| a * b;
-    let from = |row: &[f32], mean: &[f32]| {
-        let (along, norm2) = (sum_f32(row, mean, product), sum_f32(mean, mean, product));
-        if norm2 > 0.0 { 1.0 - along / norm2.sqrt() } else { 1.0 }
-    };
-    means(rows, stride, draws, p, q, |row, p, q| match sum_f32(row, row, product) > 0.0 {
-        true => (from(row, p), from(row, q)),
-        false => (0.0, 0.0),
-    });
-}
-
-for_each_level! {
+for_each_lanes! {
     /// `offset + normal . row` of each member.
     fn margins_of(rows: &[f32], stride: usize, members: &[u32], normal: &[f32], offset: f32, out: &mut [f32]) = margins_body;
 }
-for_each_level! {
-    fn means_l2(rows: &[f32], stride: usize, draws: &[u32], p: &mut [f32], q: &mut [f32]) = means_l2_body;
-}
-for_each_level! {
-    fn means_l1(rows: &[f32], stride: usize, draws: &[u32], p: &mut [f32], q: &mut [f32]) = means_l1_body;
-}
-for_each_level! {
-    fn means_angular(rows: &[f32], stride: usize, draws: &[u32], p: &mut [f32], q: &mut [f32]) = means_angular_body;
+for_each_lanes! {
+    fn means_of(metric: AnnoyMetric, rows: &[f32], stride: usize, draws: &[u32], p: &mut [f32], q: &mut [f32]) = means_body;
 }

@@ -3,9 +3,8 @@
 use super::layout::{AnnoyMetric, Layout};
 use super::plane::{Plane, bit, flip};
 use super::source::Source;
-use super::walk::sum_f32;
 use crate::control::{Control, Result, check};
-use crate::parallel::for_each_level;
+use crate::kernel::lanes::{Lanes, dot, for_each_lanes};
 use rayon::prelude::*;
 
 /// Splits, the root first, and the parts that they lead to. A child is a split's number, or !part.
@@ -112,31 +111,39 @@ impl<'a> Router<'a> {
     }
 }
 
+/// # Safety
+/// As for [`Lanes`].
 #[inline(always)]
-fn down_body(router: &Router, rows: &[&[f32]], extras: &[f32], numbers: &[u32], at: &mut [i32]) {
+unsafe fn down_body<L: Lanes>(router: &Router, rows: &[&[f32]], extras: &[f32], numbers: &[u32], at: &mut [i32]) {
     let dim = router.layout.numbers();
     at.fill(if router.top.planes.is_empty() { !0 } else { 0 });
-    let mut moving = true;
-    while moving {
-        moving = false;
-        for (i, at) in at.iter_mut().enumerate() {
-            if *at < 0 {
-                continue;
-            }
-            let node = *at as usize;
-            let along = sum_f32(rows[i], &router.normals[node * dim..][..dim], |a, b| a * b);
+    let mut moving: [u8; TOGETHER] = std::array::from_fn(|i| i as u8);
+    let mut num_moving = if router.top.planes.is_empty() { 0 } else { rows.len() };
+    while num_moving > 0 {
+        let mut left = 0;
+        for place in 0..num_moving {
+            let i = moving[place] as usize;
+            let node = at[i] as usize;
+            // SAFETY: the caller's; both are rows of one length.
+            let along = unsafe { dot::<L>(&rows[i][..dim], &router.normals[node * dim..][..dim]) };
             let mut margin = along + router.offsets[node];
             if let Some(extra) = router.extra.get(node) {
                 margin += extra * extras[i];
             }
-            let side = margin > 0.0 || margin == 0.0 && flip(router.flips[node], numbers[i]);
-            *at = router.top.children[node][usize::from(side)];
-            moving |= *at >= 0;
+            // No branch, which would be guessed wrong half of the time; there is one for what hardly happens.
+            let mut side = usize::from(margin > 0.0);
+            if margin == 0.0 {
+                side = usize::from(flip(router.flips[node], numbers[i]));
+            }
+            at[i] = router.top.children[node][side];
+            moving[left] = i as u8;
+            left += usize::from(at[i] >= 0);
         }
+        num_moving = left;
     }
 }
 
-for_each_level! {
+for_each_lanes! {
     /// Takes rows down all splits, a step at a time.
     fn down(router: &Router, rows: &[&[f32]], extras: &[f32], numbers: &[u32], at: &mut [i32]) = down_body;
 }

@@ -1,7 +1,7 @@
 //! The rows that a forest is built of, and copies of some of them as splitting wants them.
 
 use super::layout::{AnnoyMetric, Layout};
-use super::walk::LANES;
+use crate::kernel::lanes::WIDTH;
 use crate::memory::prefetch;
 use crate::metric::squared_norm;
 use rayon::prelude::*;
@@ -66,8 +66,8 @@ impl Gathered {
     pub fn stride_of(layout: &Layout) -> usize {
         match layout.metric {
             AnnoyMetric::Hamming => layout.numbers(),
-            AnnoyMetric::Dot => (layout.numbers() + 1).next_multiple_of(LANES),
-            _ => layout.numbers().next_multiple_of(LANES),
+            AnnoyMetric::Dot => (layout.numbers() + 1).next_multiple_of(WIDTH),
+            _ => layout.numbers().next_multiple_of(WIDTH),
         }
     }
 

@@ -96,7 +96,18 @@ impl Trees {
         }
     }
 
-    /// Whether a split's plane (a leaf has none) has the item on the side of child1, and how far: Annoy's margin.
+    /// The ids of a leaf; None for an item by itself.
+    pub(super) fn leaf(&self, at: u32) -> Result<Option<&[u32]>> {
+        match at < self.num_items {
+            true => Ok(None),
+            false => match self.node(at)? {
+                Node::Leaf(ids) => Ok(Some(ids)),
+                Node::Split(..) => Err(corrupt(at, "is no leaf")),
+            },
+        }
+    }
+
+    /// Asks for a node that is looked at soon.
     #[inline(always)]
     pub(super) fn prefetch(&self, at: u32) {
         if let Some(node) = self.words_of(at) {

@@ -4,7 +4,7 @@ use super::layout::AnnoyMetric;
 use super::trees::{Node, Trees, corrupt};
 use crate::control::Result;
 use crate::kernel::key_of;
-use crate::parallel::for_each_level;
+use crate::kernel::lanes::{Lanes, dot, for_each_lanes};
 use std::collections::BinaryHeap;
 
 /// Buffers of one thread.
@@ -70,7 +70,9 @@ impl Walk {
 /// How far a query is on the side of child1.
 fn margin(trees: &Trees, node: &[u32], query: &[f32]) -> f32 {
     let layout = &trees.layout;
-    let along = dot_f32(floats(&node[layout.vector_at()..]), query);
+    let normal = &floats(node)[layout.vector_at()..];
+    assert_eq!(normal.len(), query.len());
+    let along = dot_f32(normal, query);
     match layout.metric {
         AnnoyMetric::Angular => along,
         // 1.17.3 adds the square, on items and queries alike.
@@ -91,39 +93,13 @@ pub(super) fn floats(words: &[u32]) -> &[f32] {
     unsafe { std::slice::from_raw_parts(words.as_ptr() as *const f32, words.len()) }
 }
 
-/// Lanes of f32 sums: fixed, so that every CPU level adds in the same order and gives the same bits.
-pub(super) const LANES: usize = 16;
-
-/// Adds `term(a[i], b[i])` in lanes.
 #[inline(always)]
-pub(super) fn sum_f32(a: &[f32], b: &[f32], term: impl Fn(f32, f32) -> f32) -> f32 {
-    let n = a.len().min(b.len());
-    let ((a, a_rest), (b, b_rest)) = (a[..n].as_chunks::<LANES>(), b[..n].as_chunks::<LANES>());
-    let mut acc = [0f32; LANES];
-    for (a, b) in a.iter().zip(b) {
-        for l in 0..LANES {
-            acc[l] += term(a[l], b[l]);
-        }
-    }
-    for ((acc, &a), &b) in acc.iter_mut().zip(a_rest).zip(b_rest) {
-        *acc += term(a, b);
-    }
-    let mut width = LANES / 2;
-    while width > 0 {
-        for l in 0..width {
-            acc[l] += acc[l + width];
-        }
-        width /= 2;
-    }
-    acc[0]
+unsafe fn dot_body<L: Lanes>(a: &[f32], b: &[f32]) -> f32 {
+    // SAFETY: the caller's.
+    unsafe { dot::<L>(a, b) }
 }
 
-#[inline(always)]
-fn dot_body(a: &[f32], b: &[f32]) -> f32 {
-    sum_f32(a, b, |a, b| a * b)
-}
-
-for_each_level! {
+for_each_lanes! {
     /// Inner product in f32.
-    pub(super) fn dot_f32(a: &[f32], b: &[f32]) -> f32 = dot_body;
+    fn dot_f32(a: &[f32], b: &[f32]) -> f32 = dot_body;
 }

@@ -7,6 +7,7 @@
 pub(crate) mod bits;
 #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 mod grouped;
+pub(crate) mod lanes;
 pub(crate) mod level;
 pub(crate) mod panel;
 pub(crate) mod scalar;
