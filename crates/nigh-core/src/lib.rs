@@ -9,6 +9,7 @@ mod comparison;
 pub mod control;
 mod distinct;
 pub mod exact;
+pub mod forest;
 pub mod format;
 pub mod graph;
 pub mod hnsw;

@@ -8,6 +8,7 @@ pub(crate) mod bits;
 pub(crate) mod gather;
 #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 mod grouped;
+pub(crate) mod lanes;
 pub(crate) mod level;
 pub(crate) mod panel;
 pub(crate) mod scalar;

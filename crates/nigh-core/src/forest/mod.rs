@@ -1,0 +1,24 @@
+//! Annoy's forest: binary trees of random planes, and items at their leaves (Bernhardsson, "Annoy", 2013). Files of Annoy 1.17.3
+//! are read and written byte for byte as it lays them out.
+
+mod annoy;
+mod build;
+mod codes;
+mod grow;
+mod index;
+mod layout;
+mod plane;
+mod route;
+mod search;
+mod source;
+mod trees;
+mod walk;
+
+pub use annoy::AnnoyFile;
+pub use build::ForestParams;
+pub use index::Forest;
+pub use layout::{AnnoyMetric, Layout, pack_bits};
+pub use trees::Trees;
+
+#[cfg(test)]
+mod tests;

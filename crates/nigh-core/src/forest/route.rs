@@ -1,0 +1,149 @@
+//! Items down the first splits of a tree, all of them in one pass.
+
+use super::layout::{AnnoyMetric, Layout};
+use super::plane::{Plane, bit, flip};
+use super::source::Source;
+use crate::control::{Control, Result, check};
+use crate::kernel::lanes::{Lanes, dot, for_each_lanes};
+use rayon::prelude::*;
+
+/// Splits, the root first, and the parts that they lead to. A child is a split's number, or !part.
+#[derive(Default)]
+pub(super) struct Top {
+    pub planes: Vec<Plane>,
+    pub children: Vec<[i32; 2]>,
+    pub num_parts: usize,
+}
+
+impl Top {
+    pub fn add_part(&mut self) -> i32 {
+        self.num_parts += 1;
+        !(self.num_parts as i32 - 1)
+    }
+
+    pub fn add_split(&mut self, plane: Plane) -> i32 {
+        self.planes.push(plane);
+        self.children.push([0; 2]);
+        self.planes.len() as i32 - 1
+    }
+
+    pub fn set_children(&mut self, split: i32, children: [i32; 2]) {
+        self.children[split as usize] = children;
+    }
+}
+
+/// The splits as routing reads them: one array each, and normals as long as rows are.
+pub(super) struct Router<'a> {
+    top: &'a Top,
+    layout: Layout,
+    normals: Vec<f32>,
+    offsets: Vec<f32>,
+    /// Of inner products, the normals along the extra dimension.
+    extra: Vec<f32>,
+    flips: Vec<u64>,
+}
+
+/// Rows that take a step at a time: what one waits for, the others compute.
+const TOGETHER: usize = 16;
+/// Rows of a piece of work.
+const PIECE: usize = 8192;
+
+impl<'a> Router<'a> {
+    pub fn new(layout: &Layout, top: &'a Top) -> Router<'a> {
+        let numbers = layout.numbers();
+        let is_bits = layout.metric == AnnoyMetric::Hamming;
+        let normals = top.planes.iter().filter(|_| !is_bits).flat_map(|plane| &plane.normal[..numbers]).copied();
+        let along = |plane: &Plane| plane.normal[numbers];
+        Router {
+            top,
+            layout: *layout,
+            normals: normals.collect(),
+            offsets: top.planes.iter().map(|plane| plane.offset).collect(),
+            extra: match layout.metric {
+                AnnoyMetric::Dot => top.planes.iter().map(along).collect(),
+                _ => Vec::new(),
+            },
+            flips: top.planes.iter().map(Plane::flips).collect(),
+        }
+    }
+
+    /// The part of each row.
+    pub fn route(&self, source: &Source, numbers: &[u32], out: &mut [u32]) {
+        let (mut at, mut rows, mut extras) = ([0i32; TOGETHER], Vec::with_capacity(TOGETHER), [0f32; TOGETHER]);
+        for (numbers, out) in numbers.chunks(TOGETHER).zip(out.chunks_mut(TOGETHER)) {
+            rows.clear();
+            rows.extend(numbers.iter().map(|&number| source.row(number)));
+            if !source.extra.is_empty() {
+                extras.iter_mut().zip(numbers).for_each(|(extra, &n)| *extra = source.extra[n as usize]);
+            }
+            let at = &mut at[..numbers.len()];
+            match self.layout.metric {
+                AnnoyMetric::Hamming => self.bits_down(&rows, at),
+                _ => down(self, &rows, &extras, numbers, at),
+            }
+            out.iter_mut().zip(at).for_each(|(out, at)| *out = !*at as u32);
+        }
+    }
+
+    fn bits_down(&self, rows: &[&[f32]], at: &mut [i32]) {
+        for (row, at) in rows.iter().zip(at) {
+            *at = if self.top.planes.is_empty() { !0 } else { 0 };
+            while let Ok(node) = usize::try_from(*at) {
+                *at = self.top.children[node][usize::from(bit(row, self.top.planes[node].bit))];
+            }
+        }
+    }
+
+    /// The rows of each part, in their order.
+    pub fn parts(&self, source: &Source, numbers: &[u32], control: &dyn Control) -> Result<Vec<Vec<u32>>> {
+        let mut routes = vec![0u32; numbers.len()];
+        let pieces = numbers.par_chunks(PIECE).zip(routes.par_chunks_mut(PIECE));
+        pieces.try_for_each(|(numbers, routes)| {
+            check(control)?;
+            self.route(source, numbers, routes);
+            Ok(())
+        })?;
+        let mut counts = vec![0usize; self.top.num_parts];
+        routes.iter().for_each(|&part| counts[part as usize] += 1);
+        let mut parts: Vec<Vec<u32>> = counts.into_iter().map(Vec::with_capacity).collect();
+        numbers.iter().zip(&routes).for_each(|(&number, &part)| parts[part as usize].push(number));
+        Ok(parts)
+    }
+}
+
+/// # Safety
+/// As for [`Lanes`].
+#[inline(always)]
+unsafe fn down_body<L: Lanes>(router: &Router, rows: &[&[f32]], extras: &[f32], numbers: &[u32], at: &mut [i32]) {
+    let dim = router.layout.numbers();
+    at.fill(if router.top.planes.is_empty() { !0 } else { 0 });
+    let mut moving: [u8; TOGETHER] = std::array::from_fn(|i| i as u8);
+    let mut num_moving = if router.top.planes.is_empty() { 0 } else { rows.len() };
+    while num_moving > 0 {
+        let mut left = 0;
+        for place in 0..num_moving {
+            let i = moving[place] as usize;
+            let node = at[i] as usize;
+            // SAFETY: the caller's; both are rows of one length.
+            let along = unsafe { dot::<L>(&rows[i][..dim], &router.normals[node * dim..][..dim]) };
+            let mut margin = along + router.offsets[node];
+            if let Some(extra) = router.extra.get(node) {
+                margin += extra * extras[i];
+            }
+            // No branch, which would be guessed wrong half of the time; there is one for what hardly happens.
+            let mut side = usize::from(margin > 0.0);
+            if margin == 0.0 {
+                side = usize::from(flip(router.flips[node], numbers[i]));
+            }
+            at[i] = router.top.children[node][side];
+            moving[left] = i as u8;
+            left += usize::from(at[i] >= 0);
+        }
+        num_moving = left;
+    }
+}
+
+for_each_lanes! {
+    /// Takes rows down all splits, a step at a time.
+    fn down(router: &Router, rows: &[&[f32]], extras: &[f32], numbers: &[u32], at: &mut [i32]) = down_body;
+}
