@@ -76,4 +76,4 @@ pub fn search(
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
