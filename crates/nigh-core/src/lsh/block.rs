@@ -125,7 +125,7 @@ fn scan(block: &Block, within: Within, found: &mut Found) -> bool {
     for (&p, query) in left.2.iter().zip(queries.chunks_exact_mut(dim)) {
         prepare(left.0, p as usize, &centre, cosine, query);
         let norm = squared_norm(query).sqrt();
-        if !(norm < LARGE) {
+        if norm.is_nan() || norm >= LARGE {
             return false;
         }
         thresholds.push(least_key(norm, within.threshold, dim, cosine));
@@ -144,7 +144,7 @@ fn scan(block: &Block, within: Within, found: &mut Found) -> bool {
         for (lane, &q) in positions.iter().enumerate() {
             prepare(right.0, q as usize, &centre, cosine, &mut row);
             let norm2 = squared_norm(&row);
-            if !(norm2 < LARGE * LARGE) {
+            if norm2.is_nan() || norm2 >= LARGE * LARGE {
                 return false;
             }
             bias[lane] = if cosine { 0.0 } else { (-0.5 * norm2) as f32 };
@@ -195,7 +195,7 @@ fn least_key(norm: f64, threshold: f64, dim: usize, cosine: bool) -> i32 {
         let longest = norm + limit;
         (norm * norm - limit * limit) / 2.0 - relative * (norm * longest + longest * longest) - f32::MIN_POSITIVE as f64
     };
-    if !(least > f32::MIN as f64) {
+    if least.is_nan() || least <= f32::MIN as f64 {
         return MIN_KEY_F32;
     }
     // Rounded towards what lets more through.

@@ -4,9 +4,10 @@ use super::Lsh;
 use super::buckets::Buckets;
 use super::family::{Cell, Hasher, Kind};
 use super::project::Projections;
-use crate::control::Result;
+use crate::control::{Control, Result};
 use crate::format::{FileWriter, IndexFile};
 use crate::items::Items;
+use std::sync::Arc;
 
 impl Lsh {
     pub(super) fn write_sections(&self, file: &mut FileWriter) -> Result<()> {
@@ -47,6 +48,28 @@ impl Lsh {
         file.section("lsh.starts", &buckets.starts)?;
         file.section("lsh.positions", &buckets.positions)?;
         file.section("lsh.buckets", &buckets.bucket_of)
+    }
+
+    /// Writes the tables for items that are kept elsewhere: the order in which they are stored goes with them. Errors: as
+    /// [`FileWriter`]'s.
+    pub fn write_apart(&self, items: &Items, file: &mut FileWriter) -> Result<()> {
+        let order: Vec<u32> = (0..items.num_distinct()).map(|position| items.distinct_at(position)).collect();
+        file.section("lsh.order", &order)?;
+        self.write_sections(file)
+    }
+
+    /// What `write_apart` wrote, for the same items as they were read again. Errors: CORRUPT_INDEX.
+    pub fn open_apart(file: &IndexFile, items: &mut Items, control: &dyn Control) -> Result<Lsh> {
+        let order = file.column_of::<u32>("lsh.order", items.num_distinct())?;
+        let mut seen = vec![false; order.len()];
+        for &distinct in order.iter() {
+            let fresh = seen.get_mut(distinct as usize).is_some_and(|seen| !std::mem::replace(seen, true));
+            if !fresh {
+                return Err(file.corrupt("its order of items is none"));
+            }
+        }
+        items.reorder(order.to_vec(), control)?;
+        Lsh::open(file, items)
     }
 
     /// The tables of a mapped file whose items were opened; buckets stay in it. Errors: CORRUPT_INDEX.
@@ -94,6 +117,6 @@ impl Lsh {
             positions: file.column_of("lsh.positions", of_rows)?,
             bucket_of: file.column_of("lsh.buckets", of_rows)?,
         };
-        Ok(Lsh { hasher: Hasher { dim, num_tables, kind }, buckets })
+        Ok(Lsh { hasher: Arc::new(Hasher { dim, num_tables, kind }), buckets })
     }
 }

@@ -17,17 +17,18 @@ use crate::parallel::with_threads;
 use buckets::{Buckets, hash_items};
 pub use family::{Family, Hasher, LshParams};
 pub use join::{Pairs, PairsWithin, SimilarityJoin};
+use std::sync::Arc;
 
 /// Items by their hashes.
 pub struct Lsh {
-    hasher: Hasher,
+    hasher: Arc<Hasher>,
     buckets: Buckets,
 }
 
 impl Lsh {
     /// Hashes the items, and stores them by the buckets of the first table: what is looked at together lies together. `control`
     /// counts distinct items.
-    pub fn build(items: &mut Items, hasher: Hasher, threads: usize, control: &dyn Control) -> Result<Lsh> {
+    pub fn build(items: &mut Items, hasher: Arc<Hasher>, threads: usize, control: &dyn Control) -> Result<Lsh> {
         if items.sparse().is_some() {
             return Err(Error::Invalid("sparse vectors are not hashed".into()));
         }
@@ -50,7 +51,7 @@ impl Lsh {
         })
     }
 
-    pub fn hasher(&self) -> &Hasher {
+    pub fn hasher(&self) -> &Arc<Hasher> {
         &self.hasher
     }
 

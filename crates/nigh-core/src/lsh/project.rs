@@ -5,8 +5,6 @@ use crate::parallel::for_each_level;
 
 /// Lanes of sums. Fixed, so that every CPU level adds in the same order.
 const LANES: usize = 16;
-/// Projections that share one pass over a row.
-const GROUP: usize = 4;
 /// Half an ulp of f32, relative.
 const HALF_ULP: f64 = 1.0 / (1 << 24) as f64;
 
@@ -79,47 +77,32 @@ impl Projections {
 #[inline(always)]
 fn products_body(row: &[f32], vectors: &[f32], out: &mut [f32]) {
     let (norm2, out) = out.split_last_mut().expect("room for the norm");
-    for (vectors, out) in vectors.chunks(GROUP * row.len().max(1)).zip(out.chunks_mut(GROUP)) {
-        match out.len() {
-            GROUP => group::<GROUP>(row, vectors, out),
-            3 => group::<3>(row, vectors, out),
-            2 => group::<2>(row, vectors, out),
-            _ => group::<1>(row, vectors, out),
-        }
+    for (vector, out) in vectors.chunks_exact(row.len().max(1)).zip(out) {
+        *out = single(row, vector);
     }
-    let mut squares = [0f32];
-    group::<1>(row, row, &mut squares);
-    *norm2 = squares[0];
+    *norm2 = single(row, row);
 }
 
 #[inline(always)]
-fn group<const N: usize>(row: &[f32], vectors: &[f32], out: &mut [f32]) {
-    let dim = row.len();
-    let vectors: [&[f32]; N] = std::array::from_fn(|i| &vectors[i * dim..][..dim]);
-    let (blocks, rest) = row.as_chunks::<LANES>();
-    let split = vectors.map(|vector| vector.as_chunks::<LANES>());
-    let mut sums = [[0f32; LANES]; N];
-    for (at, block) in blocks.iter().enumerate() {
-        for i in 0..N {
-            let vector = &split[i].0[at];
-            for l in 0..LANES {
-                sums[i][l] += block[l] * vector[l];
-            }
+fn single(row: &[f32], vector: &[f32]) -> f32 {
+    let ((row, row_rest), (vector, vector_rest)) = (row.as_chunks::<LANES>(), vector.as_chunks::<LANES>());
+    let mut sums = [0f32; LANES];
+    for (x, r) in row.iter().zip(vector) {
+        for l in 0..LANES {
+            sums[l] += x[l] * r[l];
         }
     }
-    for i in 0..N {
-        for (l, (&x, &r)) in rest.iter().zip(split[i].1).enumerate() {
-            sums[i][l] += x * r;
-        }
-        let mut width = LANES / 2;
-        while width > 0 {
-            for l in 0..width {
-                sums[i][l] += sums[i][l + width];
-            }
-            width /= 2;
-        }
-        out[i] = sums[i][0];
+    for ((sum, &x), &r) in sums.iter_mut().zip(row_rest).zip(vector_rest) {
+        *sum += x * r;
     }
+    let mut width = LANES / 2;
+    while width > 0 {
+        for l in 0..width {
+            sums[l] += sums[l + width];
+        }
+        width /= 2;
+    }
+    sums[0]
 }
 
 /// The f64 product, each lane by itself.

@@ -21,7 +21,7 @@ fn l2(family: Family, bucket_length: f64, num_tables: usize, dim: usize) -> Hash
 fn built(vectors: Vec<f32>, dim: usize, name: &str, bits: bool, params: &LshParams) -> (Items, Lsh) {
     let comparison = Comparison::parse(name, bits).unwrap();
     let mut items = Items::new(vectors, dim, comparison, 2, &()).unwrap();
-    let lsh = Lsh::build(&mut items, Hasher::new(params, comparison, dim).unwrap(), 2, &()).unwrap();
+    let lsh = Lsh::build(&mut items, Hasher::new(params, comparison, dim).unwrap().into(), 2, &()).unwrap();
     (items, lsh)
 }
 
@@ -350,7 +350,7 @@ fn params_out_of_range_are_refused() {
     refused(&good, "dot");
     refused(&good, "squared-l2");
     let mut items = Items::new(gaussian(10, 4, 1), 4, Metric::L2, 1, &()).unwrap();
-    assert!(Lsh::build(&mut items, l2(Family::Spark, 1.0, 1, 5), 1, &()).is_err());
+    assert!(Lsh::build(&mut items, l2(Family::Spark, 1.0, 1, 5).into(), 1, &()).is_err());
 }
 
 #[test]
@@ -365,5 +365,25 @@ fn a_cancelled_control_ends_the_work() {
     let within = PairsWithin { threshold: 1.0, inclusive: false, threads: 1 };
     let mut join = SimilarityJoin::new((&items, &lsh), None, &within, &()).unwrap();
     assert_eq!(join.step((&items, &lsh), None, &Now), Err(Error::Cancelled));
-    assert!(matches!(Lsh::build(&mut items, l2(Family::Spark, 1.0, 1, 4), 1, &Now), Err(Error::Cancelled)));
+    assert!(matches!(Lsh::build(&mut items, l2(Family::Spark, 1.0, 1, 4).into(), 1, &Now), Err(Error::Cancelled)));
+}
+
+#[test]
+fn tables_fit_items_that_were_read_again() {
+    let path = std::env::temp_dir().join(format!("nigh-lsh-apart-{}.nigh", std::process::id()));
+    let vectors = grid(500, 4, 1);
+    let (items, lsh) = built(vectors.clone(), 4, "l2", false, &params(Family::Spark, 0.8, 3));
+    let mut file = FileWriter::create(&path).unwrap();
+    lsh.write_apart(&items, &mut file).unwrap();
+    file.finish().unwrap();
+    let file = IndexFile::open(&path).unwrap();
+    let mut again = Items::new(vectors, 4, Metric::L2, 1, &()).unwrap();
+    let tables = Lsh::open_apart(&file, &mut again, &()).unwrap();
+    let within = PairsWithin { threshold: 1.0, inclusive: true, threads: 2 };
+    let pairs = joined((&items, &lsh), None, &within);
+    assert!(pairs.len() > 100);
+    assert_eq!(joined((&again, &tables), None, &within), pairs);
+    let mut other = Items::new(gaussian(500, 4, 7), 4, Metric::L2, 1, &()).unwrap();
+    assert!(matches!(Lsh::open_apart(&file, &mut other, &()), Err(Error::File { code: "CORRUPT_INDEX", .. })));
+    std::fs::remove_file(path).unwrap();
 }
