@@ -10,8 +10,26 @@ export type { RecallEstimate } from './join/statistics.ts'
 export type { TuneStep } from './join/tuner.ts'
 export { BruteForce, BruteForceModel } from './model/brute-force.ts'
 export { type EvaluateOptions, type Evaluation, evaluate } from './model/evaluate.ts'
-export { Cluster, Flat, type OpenIndexOptions, openIndex } from './model/index-estimators.ts'
-export type { ClusterOptions, Effort as IndexEffort, IndexOptions, IndexParams } from './model/index-params.ts'
+export {
+  Cluster,
+  Flat,
+  Forest,
+  Hnsw,
+  type ImportOptions,
+  importIndex,
+  Lsh,
+  type OpenIndexOptions,
+  openIndex,
+} from './model/index-estimators.ts'
+export type {
+  ClusterOptions,
+  Effort as IndexEffort,
+  ForestOptions,
+  HnswOptions,
+  IndexOptions,
+  IndexParams,
+  LshIndexOptions,
+} from './model/index-params.ts'
 export type { IndexAnswer, IndexSearchOptions } from './model/index-search.ts'
 export { type Finding, type Inspection, type InspectOptions, inspectTable } from './model/inspect.ts'
 export type { JoinResult } from './model/join-result.ts'

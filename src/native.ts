@@ -157,12 +157,29 @@ export interface NativeIndex extends Disposable {
   takeRows(columns: NativeTable, rows: Uint32Array): Promise<NativeTable>
   /** Rows among `bits` (one each, the first in the lowest of the first byte) for which an SQL condition is true. */
   keep(columns: NativeTable, filter: string | undefined, bits: Uint8Array | undefined): Promise<NativeKeep>
+  /** To a file of another program; whether it calls the rows by their ids, else by their numbers. */
+  export(format: string, path: string, columns: NativeTable, deleted: Uint8Array | undefined): Promise<boolean>
 }
 
 export interface NativeIndexKind {
   kind: string
   seed: number
   numLists?: number
+  m?: number
+  efConstruction?: number
+  numTrees?: number
+  hashFamily?: string
+  bucketLength?: number
+  numHashTables?: number
+  numBits?: number
+}
+
+/** What the file of another program held: index and ids can be taken once. */
+export interface NativeImported {
+  readonly index: NativeIndex
+  readonly columns: NativeTable
+  /** A bit for each row. */
+  readonly deleted: Uint8Array
 }
 
 /** Candidates of every item of a self join, built up in steps. */
@@ -470,6 +487,8 @@ export interface Addon {
   ): Promise<NativeIndex>
   /** Maps a file. */
   openIndex(path: string): Answer<NativeIndex>
+  /** Reads the file of another program, which does not say its metric and dimension. */
+  importIndex(path: string, format: string, metric: Metric, dim: number, threads: number): Promise<NativeImported>
   /** Ids and columns to a new Arrow file; gives its size. */
   writeItemColumns(path: string, table: NativeTable, job: NativeJob): Promise<number>
   /** Such a file as a table without vectors. */

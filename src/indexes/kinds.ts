@@ -1,7 +1,7 @@
 // The kinds of index and what each is built with.
 import type { NativeIndexKind } from '../native.ts'
 
-export type IndexKind = 'flat' | 'cluster'
+export type IndexKind = 'flat' | 'cluster' | 'hnsw' | 'forest' | 'lsh'
 
 /** What an index is built with; each kind has its own, and `seed`. */
 export interface KindParams {
@@ -9,23 +9,25 @@ export interface KindParams {
   seed: number
   /** cluster: lists; by the number of items if absent. */
   numLists?: number | undefined
+  /** hnsw: links of an item and level, and candidates they are chosen from. */
+  m?: number | undefined
+  efConstruction?: number | undefined
+  /** forest: trees. */
+  numTrees?: number | undefined
+  /** lsh: the hash functions, the width of a bucket (l2), tables, and bits of a hash (cosine). */
+  hashFamily?: 'spark' | 'offset' | undefined
+  bucketLength?: number | undefined
+  numHashTables?: number | undefined
+  numBits?: number | undefined
 }
 
 /** A list a row's square root, four times. */
 const chooseNumLists = (items: number): number => Math.max(1, Math.round(4 * Math.sqrt(items)))
 
 /** The params as native code takes them, for so many items. */
-export function nativeKind({ kind, seed, numLists }: KindParams, items: number): NativeIndexKind {
-  switch (kind) {
-    case 'flat':
-      return { kind, seed }
-    case 'cluster':
-      return { kind, seed, numLists: Math.min(numLists ?? chooseNumLists(items), Math.max(1, items)) }
-  }
-}
-
-/** What a number given as effort means to each kind. */
-export const EFFORTS: Record<IndexKind, string> = {
-  flat: 'nothing: every item is compared',
-  cluster: 'nprobe, the lists that each query scans',
+export function nativeKind(params: KindParams, items: number): NativeIndexKind {
+  const given = Object.fromEntries(Object.entries(params).filter(([, value]) => value !== undefined))
+  const kind = given as unknown as NativeIndexKind
+  if (params.kind !== 'cluster') return kind
+  return { ...kind, numLists: Math.min(params.numLists ?? chooseNumLists(items), Math.max(1, items)) }
 }

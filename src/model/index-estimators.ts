@@ -1,8 +1,21 @@
 // The kinds of index as estimators, and what opens an index that was kept.
 import type { EngineCall } from '../engine/engine.ts'
+import { invalidOption } from '../errors.ts'
 import type { IndexKind } from '../indexes/kinds.ts'
+import type { MetricAlias } from '../join/metric.ts'
+import { integer } from '../join/options.ts'
+import type { Metric } from '../native.ts'
 import type { TableInput } from '../table/source.ts'
-import { type ClusterOptions, INDEX_PARAMS, type IndexOptions, type IndexParams, indexParams } from './index-params.ts'
+import {
+  type ClusterOptions,
+  type ForestOptions,
+  type HnswOptions,
+  INDEX_PARAMS,
+  type IndexOptions,
+  type IndexParams,
+  indexParams,
+  type LshIndexOptions,
+} from './index-params.ts'
 import { KeptIndex } from './kept-index.ts'
 import { explain } from './params.ts'
 
@@ -48,6 +61,39 @@ export class Cluster extends IndexEstimator<ClusterOptions> {
   }
 }
 
+/**
+ * A hierarchical navigable small world graph (Malkov, Yashunin, 2018): the fastest for few queries at a time. Built in bulk from near
+ * neighbors, walked by int8 codes. Reads and writes hnswlib's files.
+ */
+export class Hnsw extends IndexEstimator<HnswOptions> {
+  readonly kind = 'Hnsw'
+
+  /** Checks the params: throws `INVALID_OPTION`. */
+  constructor(options: HnswOptions = {}) {
+    super('hnsw', options)
+  }
+}
+
+/** Annoy's forest of random planes (Bernhardsson, 2013). Reads and writes Annoy's files. For cosine, l2, l1, dot, and hamming of bits. */
+export class Forest extends IndexEstimator<ForestOptions> {
+  readonly kind = 'Forest'
+
+  /** Checks the params: throws `INVALID_OPTION`. */
+  constructor(options: ForestOptions = {}) {
+    super('forest', options)
+  }
+}
+
+/** Locality-sensitive hash tables, kept: l2, cosine and jaccard. See `BucketedRandomProjectionLSH` for Spark's estimator. */
+export class Lsh extends IndexEstimator<LshIndexOptions> {
+  readonly kind = 'Lsh'
+
+  /** Checks the params: throws `INVALID_OPTION`. */
+  constructor(options: LshIndexOptions = {}) {
+    super('lsh', options)
+  }
+}
+
 /** Params of an index that is opened: what it was built with stays. */
 export type OpenIndexOptions = Pick<IndexOptions, 'k' | 'effort' | 'predictionCol' | 'onInvalid' | 'numThreads'> &
   EngineCall
@@ -59,4 +105,23 @@ export async function openIndex(
 ): Promise<KeptIndex> {
   const { metric: _, kind: __, ...params } = indexParams('flat', options)
   return KeptIndex.open(path, params, { signal, onProgress })
+}
+
+/** A file of another program, which does not say what it is. */
+export interface ImportOptions extends OpenIndexOptions {
+  format: 'annoy' | 'hnswlib'
+  metric: Metric | MetricAlias
+  /** Numbers of a vector; of hamming in Annoy's files, bits. */
+  dim: number
+}
+
+/**
+ * Takes over the index of Annoy 1.17 (metrics cosine, l2, l1, dot and hamming) or hnswlib 0.8 (l2, squared-l2, cosine, dot): its items,
+ * their ids and its trees or links. Errors: FILE_NOT_FOUND, CORRUPT_INDEX.
+ */
+export async function importIndex(path: string, options: ImportOptions): Promise<KeptIndex> {
+  const { format, metric, dim, signal, onProgress, ...rest } = options
+  if (format !== 'annoy' && format !== 'hnswlib') throw invalidOption('format', 'must be annoy or hnswlib')
+  const params = indexParams(format === 'annoy' ? 'forest' : 'hnsw', { metric, ...rest })
+  return KeptIndex.import(path, format, integer('dim', dim, 1, 1_000_000), params, { signal, onProgress })
 }

@@ -39,6 +39,30 @@ export interface ClusterOptions extends IndexOptions {
   numLists?: number | undefined
 }
 
+export interface HnswOptions extends IndexOptions {
+  /** Most links of an item on a level above the lowest; twice as many there. Default 16. */
+  m?: number | undefined
+  /** Candidates that links are chosen from. Default 200. */
+  efConstruction?: number | undefined
+}
+
+export interface ForestOptions extends IndexOptions {
+  /** Trees: more find more, and take more room. Default 10. */
+  numTrees?: number | undefined
+}
+
+/** Locality-sensitive hash tables as an index that is kept. */
+export interface LshIndexOptions extends IndexOptions {
+  /** `spark`: unit projections without an offset, as Spark MLlib; `offset`: floor((v.r + b) / w). Default `spark`. */
+  hashFamily?: 'spark' | 'offset' | undefined
+  /** Width of a bucket, of l2. Default 1. */
+  bucketLength?: number | undefined
+  /** Hash tables. Default 1. */
+  numHashTables?: number | undefined
+  /** Bits of a hash, of cosine. Default 16. */
+  numBits?: number | undefined
+}
+
 /** The options checked, with defaults filled in. */
 export interface IndexParams {
   metric: Metric
@@ -72,23 +96,50 @@ const SHARED: readonly ParamDoc[] = [
 export const INDEX_PARAMS: Record<IndexKind, readonly ParamDoc[]> = {
   flat: SHARED,
   cluster: [doc('numLists', 'lists, 1 or more', '4 sqrt(items)'), ...SHARED],
+  hnsw: [
+    doc('m', 'most links of an item on a level above the lowest, 2 to 512; twice as many there', 16),
+    doc('efConstruction', 'candidates that links are chosen from, 1 or more', 200),
+    ...SHARED,
+  ],
+  forest: [doc('numTrees', 'trees, 1 or more: more find more, and take more room', 10), ...SHARED],
+  lsh: [
+    doc(
+      'hashFamily',
+      'spark: unit projections without an offset, as Spark MLlib; offset: floor((v.r + b) / w)',
+      'spark',
+    ),
+    doc('bucketLength', 'width of a bucket, of l2, above 0', 1),
+    doc('numHashTables', 'hash tables, 1 or more', 1),
+    doc('numBits', 'bits of a hash, of cosine, 1 to 32', 16),
+    ...SHARED,
+  ],
+}
+
+/** The metrics of a kind; undefined: all of them. */
+const KIND_METRICS: Record<IndexKind, readonly Metric[] | undefined> = {
+  flat: undefined,
+  cluster: METRICS.filter(isIndexed),
+  hnsw: undefined,
+  forest: ['cosine', 'l2', 'l1', 'dot', 'hamming'],
+  lsh: ['l2', 'cosine', 'jaccard'],
 }
 
 const MAX_K = 1_000_000
 const MAX_THREADS = 1024
 
+/** The options of every kind. */
+export type AnyIndexOptions = ClusterOptions & HnswOptions & ForestOptions & LshIndexOptions
+
 /** Checks the options of a kind. Throws `INVALID_OPTION` with the param's name. */
-export function indexParams(kind: IndexKind, options: ClusterOptions): IndexParams {
+export function indexParams(kind: IndexKind, options: AnyIndexOptions): IndexParams {
   const known = INDEX_PARAMS[kind].map(({ name }) => name)
   const unknown = Object.keys(options).find((name) => !known.includes(name))
   if (unknown !== undefined) throw invalidOption(unknown, `no such param of ${kind}; there are ${known.join(', ')}`)
   const { metric } = metricOf(options.metric ?? 'l2')
   if (metric === 'custom') throw invalidOption('metric', 'an index is kept without code: name a metric')
-  if (kind === 'cluster' && !isIndexed(metric)) {
-    throw invalidOption(
-      'metric',
-      `lists are for metrics made of inner products, and ${metric} is none: build another kind`,
-    )
+  const metrics = KIND_METRICS[kind]
+  if (metrics && !metrics.includes(metric)) {
+    throw invalidOption('metric', `a ${kind} index is for ${metrics.join(', ')}, not ${metric}: build another kind`)
   }
   const { onInvalid = 'fail', columns } = options
   if (onInvalid !== 'fail' && onInvalid !== 'drop') throw invalidOption('onInvalid', 'must be fail or drop')
@@ -97,7 +148,6 @@ export function indexParams(kind: IndexKind, options: ClusterOptions): IndexPara
   }
   const column = (name: 'idCol' | 'featuresCol') =>
     options[name] === undefined ? undefined : columnName(name, options[name])
-  const numLists = options.numLists === undefined ? undefined : integer('numLists', options.numLists, 1, MAX_K)
   const seed = integer('seed', options.seed ?? 0, 0, Number.MAX_SAFE_INTEGER)
   return {
     metric,
@@ -109,7 +159,7 @@ export function indexParams(kind: IndexKind, options: ClusterOptions): IndexPara
     effort: effortOf(options.effort),
     predictionCol: columnName('predictionCol', options.predictionCol ?? 'neighbors'),
     threads: integer('numThreads', options.numThreads ?? availableParallelism(), 1, MAX_THREADS),
-    kind: { kind, seed, ...(numLists === undefined ? {} : { numLists }) },
+    kind: { kind, seed, ...ownParams(kind, options) },
   }
 }
 
@@ -119,4 +169,37 @@ export function effortOf(effort: unknown = { recall: 0.95 }): Effort {
   const recall = (effort as { recall?: unknown } | null)?.recall
   if (typeof recall === 'number' && recall > 0 && recall <= 1) return { recall }
   throw invalidOption('effort', 'must be a whole number of 1 or more, or { recall } above 0 and up to 1')
+}
+
+/** The params that are a kind's own, with their defaults. */
+function ownParams(kind: IndexKind, options: AnyIndexOptions): Partial<KindParams> {
+  const whole = (
+    name: 'numLists' | 'm' | 'efConstruction' | 'numTrees' | 'numHashTables' | 'numBits',
+    usual: number,
+    max = MAX_K,
+  ) => integer(name, options[name] ?? usual, name === 'm' ? 2 : 1, max)
+  switch (kind) {
+    case 'flat':
+      return {}
+    case 'cluster':
+      return options.numLists === undefined ? {} : { numLists: whole('numLists', 1) }
+    case 'hnsw':
+      return { m: whole('m', 16, 512), efConstruction: whole('efConstruction', 200) }
+    case 'forest':
+      return { numTrees: whole('numTrees', 10, 100_000) }
+    case 'lsh': {
+      const { hashFamily = 'spark', bucketLength = 1 } = options
+      if (hashFamily !== 'spark' && hashFamily !== 'offset')
+        throw invalidOption('hashFamily', 'must be spark or offset')
+      if (typeof bucketLength !== 'number' || !(bucketLength > 0 && Number.isFinite(bucketLength))) {
+        throw invalidOption('bucketLength', `must be a number above 0, not ${JSON.stringify(bucketLength)}`)
+      }
+      return {
+        hashFamily,
+        bucketLength,
+        numHashTables: whole('numHashTables', 1, 10_000),
+        numBits: whole('numBits', 16, 32),
+      }
+    }
+  }
 }

@@ -1,6 +1,7 @@
+import { existsSync } from 'node:fs'
 import type { Table } from 'apache-arrow'
 import type { EngineCall } from '../engine/engine.ts'
-import { NighError } from '../errors.ts'
+import { invalidOption, NighError } from '../errors.ts'
 import {
   checkDirectory,
   commitDirectory,
@@ -14,6 +15,7 @@ import { isOfBits } from '../join/metric.ts'
 import { call, callNow, type NativeTable } from '../native.ts'
 import { readTable } from '../table/datasets.ts'
 import { tableFromIpc } from '../table/ipc.ts'
+import { checkOutput } from '../table/output.ts'
 import { readVectors } from '../table/read.ts'
 import { type Ids, isVectors, type TableInput } from '../table/source.ts'
 import type { Effort, IndexParams } from './index-params.ts'
@@ -76,6 +78,56 @@ export class KeptIndex implements AsyncDisposable {
     const index = new KeptIndex({ ...params, metric: facts.metric, kind: facts.params }, facts, segments)
     index.#home = { path, generation }
     return index
+  }
+
+  /** Takes over the file of another program. */
+  static async import(
+    path: string,
+    format: string,
+    dim: number,
+    params: IndexParams,
+    { signal }: EngineCall = {},
+  ): Promise<KeptIndex> {
+    const { metric, threads, kind } = params
+    const imported = await call((native) => native.importIndex(path, format, metric, dim, threads), { signal })
+    const { index: native, columns, deleted } = imported
+    const { numRows } = native
+    const numDeleted = deleted.reduce((sum, byte) => sum + bitsSet(byte), 0)
+    const segment: Segment = {
+      native,
+      columns,
+      numRows,
+      deleted: numDeleted > 0 ? deleted : undefined,
+      numDeleted,
+      files: undefined,
+    }
+    const isBits = columns.isBits
+    const common = { metric, dim, isBits, idCol: 'id', featuresCol: 'vector', nextId: null, params: kind, efforts: [] }
+    return new KeptIndex(params, common, [segment])
+  }
+
+  /**
+   * Writes the file of another program: `annoy` of a forest, `hnswlib` of an hnsw index. The items are called by their ids where these are
+   * whole numbers and the format knows any (hnswlib), else by their row numbers, and their ids and columns go to `path.ids.arrow`.
+   * Gives that path, if it is there. Errors: INVALID_OPTION where the index has to be compacted first.
+   */
+  export(format: 'annoy' | 'hnswlib', path: string, { signal }: EngineCall = {}): Promise<{ ids: string | undefined }> {
+    return this.#inTurn(async () => {
+      const [only] = this.#segments
+      const kind = format === 'annoy' ? 'forest' : 'hnsw'
+      if (this.kind !== kind)
+        throw invalidOption('format', `${format} files are made of a ${kind} index, not of ${this.kind}`)
+      if (this.#segments.length !== 1 || (format === 'annoy' && only!.numDeleted > 0)) {
+        throw invalidOption('format', `${format} files have one part, nothing deleted: compact the index first`)
+      }
+      checkOutput(`${path}.ids.arrow`, 'error')
+      if (existsSync(path)) throw new NighError('OUTPUT_EXISTS', `${path}: exists; give another path`)
+      const { native, columns, deleted } = only!
+      const byId = await call(() => native.export(format, path, columns, deleted), { signal })
+      const ids = byId ? undefined : `${path}.ids.arrow`
+      if (ids !== undefined) await call((addon, job) => addon.writeItemColumns(ids, columns, job), { signal })
+      return { ids }
+    })
   }
 
   get numItems(): number {
@@ -324,6 +376,8 @@ export class KeptIndex implements AsyncDisposable {
 
 /** A segment that is not so many times as large as the new one is built together with it. */
 const MERGE_FACTOR = 2
+
+const bitsSet = (byte: number): number => (byte === 0 ? 0 : (byte & 1) + bitsSet(byte >> 1))
 
 const disposed = () => new NighError('DISPOSED', 'the index was disposed of')
 

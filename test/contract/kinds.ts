@@ -1,5 +1,5 @@
 // The kinds of index as the contract sees them.
-import { Cluster, Flat, type IndexOptions, type KeptIndex } from '../../src/index.ts'
+import { Cluster, Flat, Forest, Hnsw, type IndexOptions, type KeptIndex, Lsh } from '../../src/index.ts'
 import type { TableInput } from '../../src/table/source.ts'
 
 export interface ContractKind {
@@ -32,6 +32,38 @@ export const kinds: readonly ContractKind[] = [
       ['cosine', 0.9],
       ['correlation', 0.9],
       ['dot', 0.9],
+    ],
+  },
+  {
+    kind: 'hnsw',
+    make: (options) => new Hnsw(options),
+    metrics: [
+      ['l2', 0.9],
+      ['squared-l2', 0.9],
+      ['cosine', 0.9],
+      ['correlation', 0.9],
+      ['dot', 0.9],
+      ['l1', 0.9],
+      ['canberra', 0.9],
+      ['bray-curtis', 0.9],
+    ],
+  },
+  {
+    kind: 'forest',
+    make: (options) => new Forest(options),
+    metrics: [
+      ['l2', 0.9],
+      ['cosine', 0.9],
+      ['dot', 0.9],
+      ['l1', 0.9],
+    ],
+  },
+  {
+    kind: 'lsh',
+    make: (options) => new Lsh({ bucketLength: 3, numHashTables: 4, ...options }),
+    metrics: [
+      ['l2', 0.9],
+      ['cosine', 0.9],
     ],
   },
 ]

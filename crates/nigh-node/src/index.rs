@@ -9,7 +9,10 @@ use crate::table::{Table, read};
 use crate::work::{Answer, Product, Work, answer, spawn};
 use napi::bindgen_prelude::*;
 use napi_derive::napi;
+use nigh_core::forest::ForestParams;
+use nigh_core::hnsw::HnswParams;
 use nigh_core::index::{Asked, Keep as CoreKeep, Kind, Segment};
+use nigh_core::lsh::{Family, LshParams};
 use std::path::Path;
 use std::sync::PoisonError;
 
@@ -49,6 +52,15 @@ pub struct IndexKind {
     pub kind: String,
     pub seed: f64,
     pub num_lists: Option<u32>,
+    pub m: Option<u32>,
+    pub ef_construction: Option<u32>,
+    /// As Annoy's -1 if absent.
+    pub num_trees: Option<u32>,
+    /// spark or offset.
+    pub hash_family: Option<String>,
+    pub bucket_length: Option<f64>,
+    pub num_hash_tables: Option<u32>,
+    pub num_bits: Option<u32>,
 }
 
 impl IndexKind {
@@ -58,6 +70,25 @@ impl IndexKind {
             "cluster" => {
                 Kind::Cluster { num_lists: self.num_lists.unwrap_or(1).max(1) as usize, seed: self.seed as u64 }
             }
+            "hnsw" => {
+                let usual = HnswParams::default();
+                Kind::Hnsw(HnswParams {
+                    m: self.m.map_or(usual.m, |m| m as usize),
+                    ef_construction: self.ef_construction.map_or(usual.ef_construction, |ef| ef as usize),
+                    seed: self.seed as u64,
+                })
+            }
+            "forest" => {
+                let num_trees = self.num_trees.map(|trees| trees as usize);
+                Kind::Forest(ForestParams { num_trees, seed: self.seed as u64 })
+            }
+            "lsh" => Kind::Lsh(LshParams {
+                family: if self.hash_family.as_deref() == Some("offset") { Family::Offset } else { Family::Spark },
+                bucket_length: self.bucket_length.unwrap_or(1.0),
+                num_tables: self.num_hash_tables.unwrap_or(1) as usize,
+                num_bits: self.num_bits.unwrap_or(16) as usize,
+                seed: self.seed as i64,
+            }),
             other => return Err(Failure::new("INVALID_OPTION", format!("kind {other}: there is no such index"))),
         })
     }
@@ -215,10 +246,105 @@ impl Index {
         }))
     }
 
+    /// Writes the file of another program, annoy or hnswlib. Whether it calls the rows by their ids; else by their numbers. `deleted`
+    /// has a bit for each row.
+    #[napi]
+    pub fn export(
+        &self,
+        format: String,
+        path: String,
+        columns: &Table,
+        deleted: Option<Uint8Array>,
+    ) -> Result<AsyncTask<Work<bool>>> {
+        let (segment, columns) = (self.handle.get()?, columns.handle.get()?);
+        let deleted = deleted.map(|bits| bits.to_vec()).unwrap_or_default();
+        Ok(spawn(move || {
+            if format == "annoy" {
+                segment.export_annoy(Path::new(&path))?;
+                return Ok(false);
+            }
+            let ids = nigh_table::whole_ids(&read(&columns));
+            let is_deleted = |row: usize| deleted.get(row / 8).is_some_and(|byte| byte >> (row % 8) & 1 == 1);
+            let rows = || (0..segment.items().num_rows() as u64).collect::<Vec<_>>();
+            segment.export_hnswlib(Path::new(&path), &ids.clone().unwrap_or_else(rows), is_deleted)?;
+            Ok(ids.is_some())
+        }))
+    }
+
     #[napi]
     pub fn dispose(&mut self, env: Env) {
         self.handle.release(&env);
     }
+}
+
+/// What the file of another program held; its index and its ids can be taken once.
+#[napi]
+pub struct Imported {
+    index: Option<Segment>,
+    columns: Option<nigh_table::Table>,
+    deleted: Vec<u8>,
+}
+
+struct NewImported {
+    index: Segment,
+    ids: Vec<u64>,
+    deleted: Vec<bool>,
+    dim: usize,
+    bits: bool,
+}
+
+impl Product for NewImported {
+    type JsValue = Imported;
+    fn into_js(self, _env: &Env) -> Result<Imported> {
+        let columns = nigh_table::table_of_ids(&self.ids, self.dim, self.bits);
+        let mut deleted = vec![0u8; self.ids.len().div_ceil(8)];
+        let rows = self.deleted.iter().enumerate().filter(|(_, deleted)| **deleted);
+        rows.for_each(|(row, _)| deleted[row / 8] |= 1 << (row % 8));
+        Ok(Imported { index: Some(self.index), columns: Some(columns), deleted })
+    }
+}
+
+#[napi]
+impl Imported {
+    #[napi(getter)]
+    pub fn index(&mut self, env: &Env) -> Result<Index> {
+        self.index.take().ok_or_else(|| Failure::disposed("imported index"))?.into_js(env)
+    }
+    #[napi(getter)]
+    pub fn columns(&mut self, env: &Env) -> Result<Table> {
+        self.columns.take().ok_or_else(|| Failure::disposed("imported ids"))?.into_js(env)
+    }
+    /// A bit for each row.
+    #[napi(getter)]
+    pub fn deleted(&self) -> Uint8Array {
+        Uint8Array::new(self.deleted.clone())
+    }
+}
+
+/// Reads the file of another program, annoy or hnswlib, which does not say its metric and dimension.
+#[napi]
+pub fn import_index(
+    path: String,
+    format: String,
+    metric: String,
+    dim: u32,
+    threads: u32,
+) -> Result<AsyncTask<Work<NewImported>>> {
+    Ok(spawn(move || {
+        let (annoy, dim, threads) = (format == "annoy", dim as usize, threads as usize);
+        let bits = annoy && metric == "hamming";
+        let comparison = nigh_core::Comparison::parse(&metric, bits)
+            .ok_or_else(|| Failure::new("INVALID_OPTION", format!("metric: there is no {metric}")))?;
+        let path = Path::new(&path);
+        let (index, ids, deleted) = match annoy {
+            true => {
+                let (index, ids) = Segment::import_annoy(path, comparison, dim, threads)?;
+                (index, ids, Vec::new())
+            }
+            false => Segment::import_hnswlib(path, comparison, dim, threads)?,
+        };
+        Ok(NewImported { index, ids, deleted, dim, bits })
+    }))
 }
 
 #[napi]

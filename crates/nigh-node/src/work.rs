@@ -93,6 +93,13 @@ impl Product for f64 {
     }
 }
 
+impl Product for bool {
+    type JsValue = bool;
+    fn into_js(self, _env: &Env) -> Result<bool> {
+        Ok(self)
+    }
+}
+
 impl Product for String {
     type JsValue = String;
     fn into_js(self, _env: &Env) -> Result<String> {

@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use arrow_array::{Array, ArrayRef, Int64Array, RecordBatch, RecordBatchOptions};
+use arrow_array::cast::AsArray;
+use arrow_array::types::UInt64Type;
+use arrow_array::{Array, ArrayRef, Int64Array, RecordBatch, RecordBatchOptions, UInt64Array};
 use arrow_schema::{DataType, Field, Schema, SchemaRef};
 use parquet::file::properties::WriterProperties;
 
@@ -153,6 +155,33 @@ pub fn concat_item_columns(tables: &[&Table]) -> Result<Table> {
         }
     }
     with_schema(all)
+}
+
+/// A table of ids alone, without vectors.
+pub fn table_of_ids(ids: &[u64], dim: usize, bits: bool) -> Table {
+    let array: ArrayRef = match ids.iter().all(|&id| i64::try_from(id).is_ok()) {
+        true => Arc::new(Int64Array::from_iter_values(ids.iter().map(|&id| id as i64))),
+        false => Arc::new(UInt64Array::from(ids.to_vec())),
+    };
+    let id_field = Field::new("id", array.data_type().clone(), false);
+    let options = RecordBatchOptions::new().with_row_count(Some(ids.len()));
+    let columns = RecordBatch::try_new_with_options(Arc::new(Schema::empty()), Vec::new(), &options);
+    let columns = columns.into_iter().collect();
+    Table { num_rows: ids.len(), id_field, ids: vec![array], columns, ..without_rows(dim, bits) }
+}
+
+/// The ids as whole numbers from 0 on; None where they are anything else.
+pub fn whole_ids(table: &Table) -> Option<Vec<u64>> {
+    let mut all = Vec::with_capacity(table.num_rows);
+    for ids in &table.ids {
+        if !ids.data_type().is_integer() {
+            return None;
+        }
+        let cast = arrow_cast::cast(ids, &DataType::UInt64).ok()?;
+        let numbers = cast.as_primitive_opt::<UInt64Type>()?;
+        all.extend((numbers.null_count() == 0).then(|| numbers.values())?);
+    }
+    Some(all)
 }
 
 /// Gives the rows of a table whose ids were made here others, from `first` on, which stay theirs.

@@ -40,7 +40,9 @@ pub use inspect::{
     ColumnInspection, FileInspection, Finding, IdInspection, InspectOptions, Inspection, Place, VectorInspection,
     inspect,
 };
-pub use item_columns::{concat_item_columns, item_batches, number_rows, read_item_columns, write_item_columns};
+pub use item_columns::{
+    concat_item_columns, item_batches, number_rows, read_item_columns, table_of_ids, whole_ids, write_item_columns,
+};
 pub use need::ReadingNeed;
 pub use read::{OnInvalid, OpenTable, ReadOptions, read_table, read_table_owned};
 pub use result::{ResultRows, ResultTable, read_result};

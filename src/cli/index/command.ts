@@ -5,6 +5,7 @@ import type { CommandContext } from '../main.ts'
 import { buildCommand, buildHelp } from './build.ts'
 import { appendCommand, appendHelp, compactCommand, compactHelp, deleteCommand, deleteHelp } from './change.ts'
 import { infoCommand, infoHelp, tuneCommand, tuneHelp, verifyCommand, verifyHelp } from './look.ts'
+import { exportCommand, exportHelp, importCommand, importHelp } from './other.ts'
 import { searchCommand, searchHelp } from './search.ts'
 
 type Command = (args: readonly string[], context: CommandContext) => Promise<void>
@@ -18,6 +19,8 @@ const commands: Record<string, { run: Command; help: CommandHelp }> = {
   info: { run: infoCommand, help: infoHelp },
   tune: { run: tuneCommand, help: tuneHelp },
   verify: { run: verifyCommand, help: verifyHelp },
+  export: { run: exportCommand, help: exportHelp },
+  import: { run: importCommand, help: importHelp },
 }
 
 export const indexHelp: CommandHelp = {

@@ -19,7 +19,11 @@ export const searchHelp: CommandHelp = {
     out: { type: 'string', short: 'o', value: 'OUT', help: 'where the neighbors go' },
     k: { type: 'string', value: 'K', help: 'neighbors of each query (10)' },
     recall: { type: 'string', value: 'R', help: 'the fraction of the exact neighbors to find (0.95)' },
-    effort: { type: 'string', value: 'N', help: 'instead of a recall: lists for cluster' },
+    effort: {
+      type: 'string',
+      value: 'N',
+      help: "instead of a recall: cluster's lists, hnsw's ef, forest's searchK, lsh's probes a table",
+    },
     filter: {
       type: 'string',
       value: 'SQL',

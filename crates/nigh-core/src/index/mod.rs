@@ -14,6 +14,7 @@ use crate::queries::Queries;
 pub use flat::Flat;
 pub use keep::Keep;
 pub use segment::{Kind, Segment};
+use std::any::Any;
 use survivors::search_survivors;
 
 /// What a search asks besides its queries.
@@ -29,10 +30,21 @@ pub struct Asked<'a> {
     pub threads: usize,
 }
 
+/// For those who know which kind they have.
+pub trait AsAny {
+    fn as_any(&self) -> &dyn Any;
+}
+
+impl<T: Any> AsAny for T {
+    fn as_any(&self) -> &dyn Any {
+        self
+    }
+}
+
 /// A kind of index: the structure over items that makes searches fast. The items are kept beside it, and are the same at each call.
 /// The same items, params and seed give the same structure, and the same structure and query the same answer, on any number of
 /// threads.
-pub trait Index: Send + Sync {
+pub trait Index: Send + Sync + AsAny {
     /// The k nearest of what the effort reaches, of each query; true distances, ascending by (distance, row). `control` counts
     /// queries. Called through [`search`], which sees to filters that few rows survive.
     fn search(&self, items: &Items, queries: Queries, asked: &Asked, control: &dyn Control) -> Result<Neighbors>;

@@ -2,16 +2,22 @@
 
 use super::{Asked, Flat, Index, search};
 use crate::cluster::Clusters;
+use crate::comparison::Comparison;
 use crate::control::{Control, Error, Result};
 use crate::exact::{Precision, exact_search};
+use crate::forest::{AnnoyFile, AnnoyMetric, Forest, ForestParams};
 use crate::format::{FileWriter, IndexFile};
+use crate::hnsw::hnswlib::{read_hnswlib, write_hnswlib};
+use crate::hnsw::{Hnsw, HnswParams};
 use crate::items::Items;
+use crate::lsh::{Hasher, Lsh, LshParams};
 use crate::neighbors::Neighbors;
 use crate::queries::Queries;
 use std::path::Path;
+use std::sync::Arc;
 
 /// A kind of index, and what it is built with.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy)]
 pub enum Kind {
     Flat,
     /// About so many lists.
@@ -19,6 +25,9 @@ pub enum Kind {
         num_lists: usize,
         seed: u64,
     },
+    Hnsw(HnswParams),
+    Forest(ForestParams),
+    Lsh(LshParams),
 }
 
 impl Kind {
@@ -26,6 +35,9 @@ impl Kind {
         match self {
             Kind::Flat => "flat",
             Kind::Cluster { .. } => "cluster",
+            Kind::Hnsw(_) => "hnsw",
+            Kind::Forest(_) => "forest",
+            Kind::Lsh(_) => "lsh",
         }
     }
 }
@@ -58,6 +70,12 @@ impl Segment {
                 }
                 Box::new(Clusters::build(&mut items, num_lists, seed, threads, control)?)
             }
+            Kind::Hnsw(params) => Box::new(Hnsw::build(&mut items, params, threads, control)?),
+            Kind::Forest(params) => Box::new(Forest::build(&mut items, &params, threads, control)?),
+            Kind::Lsh(params) => {
+                let hasher = Arc::new(Hasher::new(&params, items.comparison(), items.dim())?);
+                Box::new(Lsh::build(&mut items, hasher, threads, control)?)
+            }
         };
         Ok(Segment { items, kind: kind.name().to_owned(), index, file: None })
     }
@@ -71,6 +89,9 @@ impl Segment {
             _ if items.num_rows() == 0 => Box::new(Flat),
             "flat" => Box::new(Flat),
             "cluster" => Box::new(Clusters::open(&file, &items)?),
+            "hnsw" => Box::new(Hnsw::open(&file, &items)?),
+            "forest" => Box::new(Forest::open(&file, &items)?),
+            "lsh" => Box::new(Lsh::open(&file, &items)?),
             other => return Err(file.corrupt(&format!("is of kind {other}, which this nigh does not know"))),
         };
         Ok(Segment { items, kind, index, file: Some(file) })
@@ -84,6 +105,63 @@ impl Segment {
         self.index.write(&mut file)?;
         self.items.write(&mut file)?;
         file.finish()
+    }
+
+    /// Annoy's file: its items by row, and its trees where no id is missing; else as many trees are built anew. The ids come with
+    /// it. Errors: as [`AnnoyFile::read`]'s.
+    pub fn import_annoy(path: &Path, metric: Comparison, dim: usize, threads: usize) -> Result<(Segment, Vec<u64>)> {
+        let annoy =
+            AnnoyMetric::of(metric).ok_or_else(|| Error::Invalid(format!("Annoy has no metric {}", metric.key())))?;
+        let file = AnnoyFile::read(path, annoy, dim)?;
+        file.verify()?;
+        let (mut vectors, mut ids) = (Vec::new(), Vec::new());
+        for (id, row) in file.items() {
+            vectors.extend_from_slice(row);
+            ids.push(u64::from(id));
+        }
+        let mut items = Items::new(vectors, file.layout().numbers(), metric, threads, &())?;
+        let forest = match ids.len() == file.num_items() {
+            _ if items.num_rows() == 0 => None,
+            true => Some(Forest::of_annoy(&file, &items)?),
+            false => {
+                let params = ForestParams { num_trees: Some(file.trees.num_trees().max(1)), seed: 0 };
+                Some(Forest::build(&mut items, &params, threads, &())?)
+            }
+        };
+        let index = forest.map_or(Box::new(Flat) as Box<dyn Index>, |forest| Box::new(forest));
+        Ok((Segment { items, kind: "forest".to_owned(), index, file: None }, ids))
+    }
+
+    /// hnswlib's file, its labels, and which of its rows are deleted. Errors: as [`read_hnswlib`]'s.
+    pub fn import_hnswlib(
+        path: &Path,
+        metric: Comparison,
+        dim: usize,
+        threads: usize,
+    ) -> Result<(Segment, Vec<u64>, Vec<bool>)> {
+        let mut file = read_hnswlib(path, metric, dim, &())?;
+        let items = Items::new(std::mem::take(&mut file.vectors), dim, metric, threads, &())?;
+        let index: Box<dyn Index> = match items.num_rows() {
+            0 => Box::new(Flat),
+            _ => Box::new(file.graph(&items, threads, &())?),
+        };
+        Ok((Segment { items, kind: "hnsw".to_owned(), index, file: None }, file.labels, file.deleted))
+    }
+
+    /// Writes Annoy's file: row r is item r. Errors: another kind; DISK_FULL, OUTPUT_UNWRITABLE.
+    pub fn export_annoy(&self, path: &Path) -> Result<()> {
+        match (*self.index).as_any().downcast_ref::<Forest>() {
+            Some(forest) => forest.export(&self.items, path),
+            None => Err(Error::Invalid(format!("a {} index has no trees of Annoy's; a forest has", self.kind))),
+        }
+    }
+
+    /// Writes hnswlib's file, with a label for each row. Errors: another kind; DISK_FULL, OUTPUT_UNWRITABLE.
+    pub fn export_hnswlib(&self, path: &Path, labels: &[u64], deleted: impl Fn(usize) -> bool) -> Result<()> {
+        match (*self.index).as_any().downcast_ref::<Hnsw>() {
+            Some(hnsw) => write_hnswlib(path, &self.items, hnsw, labels, deleted),
+            None => Err(Error::Invalid(format!("a {} index has no graph of hnswlib's; an hnsw index has", self.kind))),
+        }
     }
 
     pub fn items(&self) -> &Items {
