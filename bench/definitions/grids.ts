@@ -76,3 +76,17 @@ export const annoy: Grid = ({ k }) =>
     const searchK = [0.5, 1, 2, 4, 8, 16].map((factor) => Math.round(factor * numTrees * k * 4))
     return trials([{ numTrees }], each('searchK', searchK))
   })
+
+/** Graphs of one quality: what each library calls m 16 and efConstruction 200. */
+const GRAPH = { m: 16, efConstruction: 200 }
+const EFS = [10, 12, 16, 20, 24, 32, 40, 48, 64, 80, 96, 128, 160, 192, 256, 384, 512]
+
+export const graphs: Grid = () => trials([GRAPH], each('ef', EFS))
+export const nighHnsw: Grid = () => trials([{ kind: 'hnsw', ...GRAPH }], each('effort', EFS))
+export const nighCluster: Grid = () =>
+  trials([{ kind: 'cluster' }], each('effort', [4, 6, 8, 12, 16, 20, 24, 28, 32, 40, 48, 64, 80, 96, 128, 192, 256]))
+export const nighForest: Grid = ({ k }) =>
+  [10, 30, 100].flatMap((numTrees) => {
+    const searchK = [0.5, 1, 2, 4, 8, 16].map((factor) => Math.round(factor * numTrees * k * 4))
+    return trials([{ kind: 'forest', numTrees }], each('effort', searchK))
+  })

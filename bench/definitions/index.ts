@@ -22,6 +22,19 @@ const self: Pick<Scenario, 'metric' | 'k' | 'mode' | 'counts' | 'threads'> = {
 }
 const joins: Record<string, Grid> = { nigh: grids.nigh, ...rivals }
 
+const indexes: Record<string, Grid> = {
+  'nigh-hnsw': grids.nighHnsw,
+  'nigh-cluster': grids.nighCluster,
+  'nigh-forest': grids.nighForest,
+  hnswlib: grids.graphs,
+  usearch: grids.graphs,
+  'faiss-hnsw': grids.graphs,
+  'faiss-ivfpq': grids.ivfFastScan,
+  scann: grids.scann,
+  svs: grids.svs,
+  annoy: grids.annoy,
+}
+
 const eachSetting = (name: string, values: string[], recall = 0.95): Grid => {
   return () => [{ build: {}, searches: [values.map((value) => ({ recall, [name]: value }))] }]
 }
@@ -94,6 +107,19 @@ export const scenarios: Scenario[] = [
     targets: [0.96],
     curveTo: 0.99,
     engines: { 'nigh-prebuilt': grids.nighPrebuilt, ...rivals, pynndescent: grids.pynndescentQueries },
+  },
+  {
+    ...self,
+    name: 'indexes-sift',
+    about: '10,000 queries against indexes of one quality; building is reported beside',
+    dataset: 'photo-sift',
+    mode: 'queries',
+    counts: 'search',
+    rows: sizes,
+    targets: [0.9, 0.95, 0.99],
+    curveTo: 0.99,
+    batches: [undefined, 1],
+    engines: indexes,
   },
   {
     ...self,

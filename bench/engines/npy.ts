@@ -29,3 +29,17 @@ export function writeRows(path: string, rows: BigInt64Array, k: number): void {
   const start = Uint8Array.from([0x93, ...Buffer.from('NUMPY'), 1, 0, header.length, 0])
   writeFileSync(path, Buffer.concat([start, Buffer.from(header), new Uint8Array(rows.buffer)]))
 }
+
+/** A vector of int64. */
+export function readRows(path: string): number[] {
+  const file = openSync(path, 'r')
+  try {
+    const start = 10 + new DataView(bytes(file, 8, 2).buffer).getUint16(0, true)
+    const header = Buffer.from(bytes(file, 10, start - 10)).toString()
+    const count = Number(/'shape': \((\d+),\)/.exec(header)?.[1])
+    if (!header.includes("'<i8'") || !Number.isInteger(count)) throw new Error(`${path}: no vector of int64`)
+    return Array.from(new BigInt64Array(bytes(file, start, count * 8).buffer), Number)
+  } finally {
+    closeSync(file)
+  }
+}
