@@ -58,7 +58,9 @@ describe('Annoy', () => {
     const found = await answersOf(index, vectors.slice(0, 20), 100_000)
     found.forEach(({ ids, distances }, row) => {
       const [theirIds, theirs] = answers[row]!
-      distances.forEach((distance, i) => expect(distance).toBeCloseTo(ours(metric, theirs[i]!), 4))
+      distances.forEach((distance, i) => {
+        expect(distance).toBeCloseTo(ours(metric, theirs[i]!), 4)
+      })
       if (metric === 'l2' || metric === 'l1') expect(ids).toEqual(theirIds)
     })
   })
@@ -76,7 +78,9 @@ describe('Annoy', () => {
     const found = await answersOf(index, vectors.slice(0, 20), 100_000)
     found.forEach(({ distances }, row) => {
       const expected = (theirs.answers[row] as [number[], number[]])[1].map((distance) => ours(metric, distance))
-      distances.forEach((distance, i) => expect(distance).toBeCloseTo(expected[i]!, 4))
+      distances.forEach((distance, i) => {
+        expect(distance).toBeCloseTo(expected[i]!, 4)
+      })
     })
     await index.delete([3])
     await expect(index.export('annoy', at('other.ann'))).rejects.toMatchObject({ code: 'INVALID_OPTION' })
@@ -110,7 +114,9 @@ describe('hnswlib', () => {
     expect(index.numItems).toBe(499)
     const found = await answersOf(index, vectors.slice(0, 20), 200)
     found.forEach((one, row) => {
-      one.distances.forEach((distance, i) => expect(distance).toBeCloseTo(distances[row]![i]!, 3))
+      one.distances.forEach((distance, i) => {
+        expect(distance).toBeCloseTo(distances[row]![i]!, 3)
+      })
       expect(one.ids.filter((id) => labels[row]!.includes(id as number)).length).toBeGreaterThanOrEqual(9)
       expect(one.ids).not.toContain(1003)
     })
@@ -129,7 +135,9 @@ describe('hnswlib', () => {
     const found = await answersOf(index, vectors.slice(0, 20), 200)
     const [labels, distances] = theirs.answers as [number[][], number[][]]
     found.forEach((one, row) => {
-      one.distances.forEach((distance, i) => expect(distance).toBeCloseTo(distances[row]![i]!, 3))
+      one.distances.forEach((distance, i) => {
+        expect(distance).toBeCloseTo(distances[row]![i]!, 3)
+      })
       expect(labels[row]).not.toContain(70_004)
       expect(one.ids).not.toContain(70_004)
     })

@@ -285,7 +285,7 @@ pub struct Imported {
     deleted: Vec<u8>,
 }
 
-struct NewImported {
+pub struct NewImported {
     index: Segment,
     ids: Vec<u64>,
     deleted: Vec<bool>,
