@@ -58,13 +58,22 @@ impl Grower<'_, '_> {
         Ok(block)
     }
 
+    /// A part of a tree over some rows, at least one.
+    pub fn branch(&self, numbers: &[u32], seed: u64) -> Result<Block> {
+        match numbers {
+            [one] => Ok(Block { words: Vec::new(), top: self.source.id(*one) }),
+            _ if numbers.len() <= self.layout().leaf_ids() => Ok(self.leaf(numbers)),
+            _ => self.subtree(numbers, seed),
+        }
+    }
+
     fn leaf(&self, numbers: &[u32]) -> Block {
         let mut block = Block { words: Vec::new(), top: 0 };
         block.top = self.push_leaf(numbers.iter().map(|&n| self.source.id(n)), &mut block.words);
         block
     }
 
-    fn push_leaf(&self, ids: impl Iterator<Item = u32>, words: &mut Vec<u32>) -> u32 {
+    pub(super) fn push_leaf(&self, ids: impl Iterator<Item = u32>, words: &mut Vec<u32>) -> u32 {
         let (at, start) = (self.number(words), words.len());
         words.resize(start + self.layout().node_words(), 0);
         let children = start + self.layout().children_at();
@@ -82,7 +91,7 @@ impl Grower<'_, '_> {
         self.source.num_items + (words.len() / self.layout().node_words()) as u32
     }
 
-    fn push_split(&self, plane: &Plane, count: usize, children: [u32; 2], words: &mut Vec<u32>) -> u32 {
+    pub(super) fn push_split(&self, plane: &Plane, count: usize, children: [u32; 2], words: &mut Vec<u32>) -> u32 {
         let (layout, at, start) = (self.layout(), self.number(words), words.len());
         words.resize(start + layout.node_words(), 0);
         let node = &mut words[start..];
@@ -199,7 +208,14 @@ pub(super) fn append(layout: &Layout, num_items: u32, words: &mut Vec<u32>, bloc
 }
 
 /// Splits a sample down to parts of `least` rows.
-fn plant(rows: &Gathered, members: &mut [u32], seed: u64, least: usize, top: &mut Top, scratch: &mut Scratch) -> i32 {
+pub(super) fn plant(
+    rows: &Gathered,
+    members: &mut [u32],
+    seed: u64,
+    least: usize,
+    top: &mut Top,
+    scratch: &mut Scratch,
+) -> i32 {
     if members.len() <= least {
         return top.add_part();
     }
@@ -229,14 +245,7 @@ impl Trunk<'_, '_, '_> {
         let pieces = self.pieces(0).expect("there are items");
         let mut whole = Vec::new();
         collect(&pieces, &mut whole);
-        let leaf_ids = self.grower.layout().leaf_ids();
-        let one = |(i, numbers): (usize, &&Vec<u32>)| -> Result<Block> {
-            match numbers[..] {
-                [one] => Ok(Block { words: Vec::new(), top: self.grower.source.id(one) }),
-                _ if numbers.len() <= leaf_ids => Ok(self.grower.leaf(numbers)),
-                _ => self.grower.subtree(numbers, mix(mix(seed, 4), i as u64)),
-            }
-        };
+        let one = |(i, numbers): (usize, &&Vec<u32>)| self.grower.branch(numbers, mix(mix(seed, 4), i as u64));
         let blocks: Vec<Block> = whole.par_iter().enumerate().map(one).collect::<Result<_>>()?;
         let mut words = Vec::with_capacity(blocks.iter().map(|block| block.words.len()).sum::<usize>() * 17 / 16);
         let top = self.assemble(&pieces, &mut blocks.into_iter(), &mut words);

@@ -97,7 +97,7 @@ impl Forest {
     }
 
     /// Positions in the order in which the leaves of the first tree have them.
-    fn order(&self, items: &Items) -> Result<Vec<u32>> {
+    pub(super) fn order(&self, items: &Items) -> Result<Vec<u32>> {
         let n = items.num_distinct();
         let (mut order, mut seen) = (Vec::with_capacity(n), vec![false; n]);
         let mut place = |row: u32, order: &mut Vec<u32>| {

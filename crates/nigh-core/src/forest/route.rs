@@ -5,6 +5,7 @@ use super::plane::{Plane, bit, flip};
 use super::source::Source;
 use crate::control::{Control, Result, check};
 use crate::kernel::lanes::{Lanes, dot, for_each_lanes};
+use crate::memory::prefetch;
 use rayon::prelude::*;
 
 /// Splits, the root first, and the parts that they lead to. A child is a split's number, or !part.
@@ -69,17 +70,21 @@ impl<'a> Router<'a> {
 
     /// The part of each row.
     pub fn route(&self, source: &Source, numbers: &[u32], out: &mut [u32]) {
-        let (mut at, mut rows, mut extras) = ([0i32; TOGETHER], Vec::with_capacity(TOGETHER), [0f32; TOGETHER]);
-        for (numbers, out) in numbers.chunks(TOGETHER).zip(out.chunks_mut(TOGETHER)) {
+        let (mut at, mut extras, mut ids) = ([0i32; TOGETHER], [0f32; TOGETHER], [0u32; TOGETHER]);
+        let mut rows = Vec::with_capacity(TOGETHER);
+        let after = numbers.chunks(TOGETHER).skip(1).chain([&[] as &[u32]]);
+        for ((numbers, after), out) in numbers.chunks(TOGETHER).zip(after).zip(out.chunks_mut(TOGETHER)) {
+            after.iter().for_each(|&number| prefetch(source.row(number)));
             rows.clear();
             rows.extend(numbers.iter().map(|&number| source.row(number)));
             if !source.extra.is_empty() {
                 extras.iter_mut().zip(numbers).for_each(|(extra, &n)| *extra = source.extra[n as usize]);
             }
+            ids.iter_mut().zip(numbers).for_each(|(id, &number)| *id = source.id(number));
             let at = &mut at[..numbers.len()];
             match self.layout.metric {
                 AnnoyMetric::Hamming => self.bits_down(&rows, at),
-                _ => down(self, &rows, &extras, numbers, at),
+                _ => down(self, &rows, &extras, &ids, at),
             }
             out.iter_mut().zip(at).for_each(|(out, at)| *out = !*at as u32);
         }
@@ -114,7 +119,7 @@ impl<'a> Router<'a> {
 /// # Safety
 /// As for [`Lanes`].
 #[inline(always)]
-unsafe fn down_body<L: Lanes>(router: &Router, rows: &[&[f32]], extras: &[f32], numbers: &[u32], at: &mut [i32]) {
+unsafe fn down_body<L: Lanes>(router: &Router, rows: &[&[f32]], extras: &[f32], ids: &[u32], at: &mut [i32]) {
     let dim = router.layout.numbers();
     at.fill(if router.top.planes.is_empty() { !0 } else { 0 });
     let mut moving: [u8; TOGETHER] = std::array::from_fn(|i| i as u8);
@@ -133,7 +138,7 @@ unsafe fn down_body<L: Lanes>(router: &Router, rows: &[&[f32]], extras: &[f32], 
             // No branch, which would be guessed wrong half of the time; there is one for what hardly happens.
             let mut side = usize::from(margin > 0.0);
             if margin == 0.0 {
-                side = usize::from(flip(router.flips[node], numbers[i]));
+                side = usize::from(flip(router.flips[node], ids[i]));
             }
             at[i] = router.top.children[node][side];
             moving[left] = i as u8;
@@ -145,5 +150,5 @@ unsafe fn down_body<L: Lanes>(router: &Router, rows: &[&[f32]], extras: &[f32], 
 
 for_each_lanes! {
     /// Takes rows down all splits, a step at a time.
-    fn down(router: &Router, rows: &[&[f32]], extras: &[f32], numbers: &[u32], at: &mut [i32]) = down_body;
+    fn down(router: &Router, rows: &[&[f32]], extras: &[f32], ids: &[u32], at: &mut [i32]) = down_body;
 }

@@ -3,7 +3,7 @@
 
 use super::codes::{Codes, Scan};
 use super::index::Forest;
-use super::walk::Walk;
+use super::walk::{Found, Walk};
 use crate::control::{Control, Result, check};
 use crate::index::{Asked, Keep};
 use crate::items::Items;
@@ -84,8 +84,7 @@ fn may_be_answered(keep: Option<&Keep>, position: usize) -> bool {
 
 /// Ids gathered by a walk until there are `search_k`.
 struct Gathered<'t> {
-    /// Leaves, or single items, by number, and the ids of the leaf.
-    leaves: Vec<(u32, Option<&'t [u32]>)>,
+    leaves: Vec<Found<'t>>,
     count: usize,
     is_all: bool,
 }
@@ -201,7 +200,7 @@ impl Job<'_> {
         let wanted = self.askers.wanted(self.asked.k);
         let width = (2 * wanted).max(wanted + SPARE);
         let mut best: Vec<Best> = range.clone().map(|_| Best::new(width)).collect();
-        let (mut positions, mut slots): (Vec<u32>, Vec<u32>) = (Vec::new(), Vec::new());
+        let (mut positions, mut distinct, mut slots): (Vec<u32>, Vec<u32>, Vec<u32>) = Default::default();
         for (i, same) in visits.chunk_by(|a, b| a >> 32 == b >> 32).enumerate() {
             if i % 1024 == 0 {
                 check(control)?;
@@ -212,15 +211,18 @@ impl Job<'_> {
             if positions.is_empty() {
                 continue;
             }
+            distinct.clear();
+            distinct.extend(positions.iter().map(|&position| self.items.distinct_at(position as usize)));
             slots.clear();
             slots.extend(same.iter().map(|&visit| visit as u32));
-            scan.leaf(&positions, &slots, &mut Leaf { best: &mut best, slots: &slots, positions: &positions });
+            scan.leaf(&positions, &slots, &mut Leaf { best: &mut best, slots: &slots, distinct: &distinct });
         }
         let mut candidates = Vec::new();
         for (slot, asker) in range.enumerate() {
             best[slot].cut();
             candidates.clear();
-            candidates.extend(best[slot].kept.iter().map(|&one| unpack(one)));
+            let position = |distinct: u32| self.items.position_of_distinct(distinct as usize) as u32;
+            candidates.extend(best[slot].kept.iter().map(|&one| unpack(one)).map(|(key, d)| (key, position(d))));
             if candidates.len() < wanted {
                 // Repeats, or rows that may not be answered, were too many; or there are no more.
                 self.directly(asker, &mut walk, &mut rescorer)?;
@@ -244,7 +246,7 @@ const SPARE: usize = 32;
 /// The best candidates of a query, which meets some of them in several trees.
 struct Best {
     width: usize,
-    /// Packed keys and positions.
+    /// Packed keys and distinct numbers.
     kept: Vec<i64>,
     threshold: i32,
 }
@@ -269,7 +271,8 @@ impl Best {
 struct Leaf<'a> {
     best: &'a mut [Best],
     slots: &'a [u32],
-    positions: &'a [u32],
+    /// Distinct numbers of its rows: ties are broken by them, as answers break them.
+    distinct: &'a [u32],
 }
 
 impl Sink for Leaf<'_> {
@@ -284,7 +287,7 @@ impl Sink for Leaf<'_> {
         while mask != 0 {
             let r = mask.trailing_zeros();
             mask &= mask - 1;
-            best.kept.push(pack(keys[r as usize], self.positions[(first_row + r) as usize]));
+            best.kept.push(pack(keys[r as usize], self.distinct[(first_row + r) as usize]));
         }
         if best.kept.len() >= 4 * best.width {
             best.cut();

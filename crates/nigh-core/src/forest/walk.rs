@@ -7,6 +7,9 @@ use crate::kernel::key_of;
 use crate::kernel::lanes::{Lanes, dot, for_each_lanes};
 use std::collections::BinaryHeap;
 
+/// A leaf and its ids, or an item by itself.
+pub(super) type Found<'t> = (u32, Option<&'t [u32]>);
+
 /// Buffers of one thread.
 #[derive(Default)]
 pub(super) struct Walk {
@@ -31,7 +34,7 @@ impl Walk {
     }
 
     /// The next leaf (its node, and its ids), or a single item. None: all trees were seen.
-    pub fn next<'t>(&mut self, trees: &'t Trees, query: &[f32]) -> Result<Option<(u32, Option<&'t [u32]>)>> {
+    pub fn next<'t>(&mut self, trees: &'t Trees, query: &[f32]) -> Result<Option<Found<'t>>> {
         while let Some(packed) = self.queue.pop() {
             let (priority, at) = unpack(packed);
             if at < trees.num_items {
