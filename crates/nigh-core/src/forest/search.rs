@@ -3,7 +3,7 @@
 
 use super::codes::{Codes, Scan};
 use super::index::Forest;
-use super::walk::{Found, Walk};
+use super::walk::{Found, Step, Walk};
 use crate::control::{Control, Result, check};
 use crate::index::{Asked, Keep};
 use crate::items::Items;
@@ -21,6 +21,8 @@ const BLOCK: usize = 16_384;
 const BLOCK_VISITS: usize = 4 << 20;
 /// To code an item takes as long as to compare so many with a query one by one.
 const CODING: usize = 4;
+/// Walks that take steps in turn.
+const WALKS: usize = 8;
 /// Fewer candidates than this are compared as they are.
 const FEW: usize = 4096;
 
@@ -97,15 +99,54 @@ impl Job<'_> {
                 to.is_all = true;
                 return Ok(());
             };
-            let position = |&row: &u32| self.items.position_of_row(row as usize);
-            to.count += match (self.asked.keep, ids) {
-                (None, ids) => ids.map_or(1, <[u32]>::len),
-                (keep, None) => usize::from(may_be_answered(keep, position(&at))),
-                (keep, Some(ids)) => ids.iter().filter(|row| may_be_answered(keep, position(row))).count(),
-            };
+            to.count += self.count(at, ids);
             to.leaves.push((at, ids));
         }
         Ok(())
+    }
+
+    /// The rows of a leaf, or the one, that may be answered.
+    fn count(&self, at: u32, ids: Option<&[u32]>) -> usize {
+        let rows = ids.unwrap_or(std::slice::from_ref(&at));
+        let kept = |row: &&u32| may_be_answered(self.asked.keep, self.items.position_of_row(**row as usize));
+        if self.asked.keep.is_none() { rows.len() } else { rows.iter().filter(kept).count() }
+    }
+
+    /// The leaves that askers come to, each with the asker's slot: (node, slot) packed, in the order of nodes.
+    fn visits(&self, range: std::ops::Range<usize>, control: &dyn Control) -> Result<Vec<u64>> {
+        let trees = &self.forest.trees;
+        let mut visits: Vec<u64> = Vec::new();
+        let mut walks: Vec<Walk> = (0..WALKS).map(|_| Walk::default()).collect();
+        let mut going: Vec<(usize, usize, usize)> = Vec::new();
+        let first = range.start;
+        let askers: Vec<usize> = range.filter(|&asker| !self.is_zero(asker)).collect();
+        for askers in askers.chunks(WALKS) {
+            check(control)?;
+            going.clear();
+            going.extend(askers.iter().enumerate().map(|(walk, &asker)| (walk, asker, 0)));
+            walks.iter_mut().for_each(|walk| walk.start(trees));
+            while !going.is_empty() {
+                let mut i = 0;
+                while i < going.len() {
+                    let (walk, asker, gathered) = &mut going[i];
+                    let is_over = match walks[*walk].step(trees, self.askers.vector(*asker))? {
+                        Step::On => false,
+                        Step::End => true,
+                        Step::Found((at, ids)) => {
+                            visits.push((at as u64) << 32 | (*asker - first) as u64);
+                            *gathered += self.count(at, ids);
+                            *gathered >= self.search_k
+                        }
+                    };
+                    match is_over {
+                        true => drop(going.swap_remove(i)),
+                        false => i += 1,
+                    }
+                }
+            }
+        }
+        visits.sort_unstable();
+        Ok(visits)
     }
 
     /// Whether the asker is at one distance from everything.
@@ -173,23 +214,7 @@ impl Job<'_> {
 
     fn by_leaf(&self, range: std::ops::Range<usize>, codes: Option<&Codes>, control: &dyn Control) -> Result<()> {
         let (mut walk, mut rescorer) = (Walk::default(), Rescorer::default());
-        // Leaves (single items among them) and the slots that come to them.
-        let mut visits: Vec<u64> = Vec::new();
-        let mut gathered = Gathered { leaves: Vec::new(), count: 0, is_all: false };
-        for (slot, asker) in range.clone().enumerate() {
-            if self.is_zero(asker) {
-                continue;
-            }
-            if slot % 64 == 0 {
-                check(control)?;
-            }
-            walk.start(&self.forest.trees);
-            (gathered.count, gathered.is_all) = (0, false);
-            gathered.leaves.clear();
-            self.gather(&mut walk, self.askers.vector(asker), self.search_k, &mut gathered)?;
-            visits.extend(gathered.leaves.iter().map(|&(at, _)| (at as u64) << 32 | slot as u64));
-        }
-        visits.sort_unstable();
+        let visits = self.visits(range.clone(), control)?;
         let mut coded = Vec::new();
         if let Some(codes) = codes {
             coded.resize(range.len() * codes.coder.query_dim(), 0);
