@@ -3,7 +3,7 @@
 
 use super::layout::{AnnoyMetric, Layout};
 use super::plane::{Plane, Scratch, flip, mix, part};
-use super::route::{Router, Top};
+use super::route::{Router, Top, parts};
 use super::source::{Gathered, Source};
 use crate::control::{Control, Result, check};
 use rayon::prelude::*;
@@ -43,19 +43,35 @@ impl Grower<'_, '_> {
         (PART_BYTES / row_bytes).max(4 * self.layout().leaf_ids())
     }
 
+    /// Whole trees, a seed each, over rows `numbers`, ascending. They are routed together: a row is read once for all of them.
+    pub fn trees(&self, numbers: &[u32], seeds: &[u64]) -> Result<Vec<Block>> {
+        if numbers.len() <= 4 * self.part_rows() {
+            return seeds.par_iter().map(|&seed| self.tree(numbers, seed)).collect();
+        }
+        let tops: Vec<Top> = seeds.par_iter().map(|&seed| self.top(numbers, seed)).collect();
+        let routers: Vec<Router> = tops.iter().map(|top| Router::new(self.layout(), top)).collect();
+        let parts = parts(&routers, self.source, numbers, self.control)?;
+        let below = |((&seed, top), parts)| Ok(self.rooted(self.below(numbers, seed, top, parts)?));
+        seeds.par_iter().zip(&tops).zip(parts).map(below).collect()
+    }
+
+    /// A root says how many items there are.
+    fn rooted(&self, mut block: Block) -> Block {
+        let root = (block.top - self.source.num_items) as usize * self.layout().node_words();
+        block.words[root] = self.source.num_items;
+        block
+    }
+
     /// A whole tree over rows `numbers`, ascending.
     pub fn tree(&self, numbers: &[u32], seed: u64) -> Result<Block> {
         let (num_items, leaf_ids) = (self.source.num_items, self.layout().leaf_ids());
-        let mut block = match numbers {
-            // A root has to say how many items there are, and is no leaf where these are more than a leaf has.
+        Ok(self.rooted(match numbers {
+            // A root is no leaf where there are more items than a leaf has.
             [] | [_] => self.leaf(numbers),
             _ if num_items as usize <= leaf_ids => self.leaf(numbers),
             _ if numbers.len() <= leaf_ids => self.split_in_cache(numbers, seed, true),
             _ => self.subtree(numbers, seed)?,
-        };
-        let root = (block.top - num_items) as usize * self.layout().node_words();
-        block.words[root] = num_items;
-        Ok(block)
+        }))
     }
 
     /// A part of a tree over some rows, at least one.
@@ -156,6 +172,13 @@ impl Grower<'_, '_> {
     }
 
     fn split_by_sample(&self, numbers: &[u32], seed: u64) -> Result<Block> {
+        let top = self.top(numbers, seed);
+        let parts = parts(&[Router::new(self.layout(), &top)], self.source, numbers, self.control)?;
+        self.below(numbers, seed, &top, parts.into_iter().next().expect("of one tree"))
+    }
+
+    /// The first splits, down to parts that are split in cache.
+    fn top(&self, numbers: &[u32], seed: u64) -> Top {
         let (n, part_rows) = (numbers.len(), self.part_rows());
         let num_sampled = (n / part_rows * SAMPLED).min(n);
         // One of each of as many ranges.
@@ -163,17 +186,19 @@ impl Grower<'_, '_> {
         let sample = (0..num_sampled)
             .map(|i| numbers[place(i) + mix(seed, i as u64) as usize % (place(i + 1) - place(i))])
             .collect();
-        let rows = Gathered::new(self.source, sample, Vec::new());
+        let rows = Gathered::new(self.source, sample, COPIES.take());
         let mut top = Top::default();
         let mut members: Vec<u32> = (0..num_sampled as u32).collect();
         plant(&rows, &mut members, mix(seed, 0), SAMPLED, &mut top, &mut Scratch::default());
-        drop(rows);
-        let router = Router::new(self.layout(), &top);
-        let parts = router.parts(self.source, numbers, self.control)?;
-        if parts.iter().any(|part| part.len() == n) {
+        COPIES.set(rows.data);
+        top
+    }
+
+    fn below(&self, numbers: &[u32], seed: u64, top: &Top, parts: Vec<Vec<u32>>) -> Result<Block> {
+        if parts.iter().any(|part| part.len() == numbers.len()) {
             return self.split_at_random(numbers, seed);
         }
-        Trunk { grower: self, top: &top, parts }.blocks(seed)
+        Trunk { grower: self, top, parts }.blocks(seed)
     }
 
     /// Where a sample did not tell the items apart.

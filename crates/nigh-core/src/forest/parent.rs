@@ -2,7 +2,7 @@
 //! where its items are; and the branches are put together under the parents. Pure functions of rows and numbers.
 
 use super::annoy::AnnoyFile;
-use super::build::{check_ids, item_nodes, joined};
+use super::build::{Joined, check_ids, item_nodes};
 use super::grow::{Block, Grower, append, plant};
 use super::layout::Layout;
 use super::plane::{Scratch, mix};
@@ -148,7 +148,9 @@ pub fn merge(
             }
         };
         let blocks = trees.par_iter().map(tree).collect::<Result<Vec<Block>>>()?;
-        let trees = joined(&layout, source.num_items, blocks)?;
+        let mut joined = Joined::new(&layout, source.num_items);
+        blocks.iter().for_each(|block| joined.add(block));
+        let trees = joined.finish()?;
         AnnoyFile::of(layout, source.num_items, item_nodes(&source), trees.nodes).map_err(Error::Invalid)
     })
 }

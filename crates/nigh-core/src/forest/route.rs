@@ -72,9 +72,7 @@ impl<'a> Router<'a> {
     pub fn route(&self, source: &Source, numbers: &[u32], out: &mut [u32]) {
         let (mut at, mut extras, mut ids) = ([0i32; TOGETHER], [0f32; TOGETHER], [0u32; TOGETHER]);
         let mut rows = Vec::with_capacity(TOGETHER);
-        let after = numbers.chunks(TOGETHER).skip(1).chain([&[] as &[u32]]);
-        for ((numbers, after), out) in numbers.chunks(TOGETHER).zip(after).zip(out.chunks_mut(TOGETHER)) {
-            after.iter().for_each(|&number| prefetch(source.row(number)));
+        for (numbers, out) in numbers.chunks(TOGETHER).zip(out.chunks_mut(TOGETHER)) {
             rows.clear();
             rows.extend(numbers.iter().map(|&number| source.row(number)));
             if !source.extra.is_empty() {
@@ -98,22 +96,45 @@ impl<'a> Router<'a> {
             }
         }
     }
+}
 
-    /// The rows of each part, in their order.
-    pub fn parts(&self, source: &Source, numbers: &[u32], control: &dyn Control) -> Result<Vec<Vec<u32>>> {
-        let mut routes = vec![0u32; numbers.len()];
-        let pieces = numbers.par_chunks(PIECE).zip(routes.par_chunks_mut(PIECE));
-        pieces.try_for_each(|(numbers, routes)| {
-            check(control)?;
-            self.route(source, numbers, routes);
-            Ok(())
-        })?;
-        let mut counts = vec![0usize; self.top.num_parts];
-        routes.iter().for_each(|&part| counts[part as usize] += 1);
+/// For each router the rows of each of its parts, in their order.
+pub(super) fn parts(
+    routers: &[Router],
+    source: &Source,
+    numbers: &[u32],
+    control: &dyn Control,
+) -> Result<Vec<Vec<Vec<u32>>>> {
+    // Piece by piece, and in each of them router by router.
+    let mut routes = vec![0u32; routers.len() * numbers.len()];
+    let pieces = numbers.par_chunks(PIECE).zip(routes.par_chunks_mut(routers.len() * PIECE));
+    pieces.try_for_each(|(numbers, routes)| {
+        check(control)?;
+        // So few rows that they are in the first cache when the next router reads them.
+        for at in (0..numbers.len()).step_by(TOGETHER) {
+            let end = numbers.len().min(at + TOGETHER);
+            let after = &numbers[end..numbers.len().min(end + TOGETHER)];
+            after.iter().for_each(|&number| prefetch(source.row(number)));
+            for (router, routes) in routers.iter().zip(routes.chunks_exact_mut(numbers.len())) {
+                router.route(source, &numbers[at..end], &mut routes[at..end]);
+            }
+        }
+        Ok(())
+    })?;
+    let of_router = |(i, router): (usize, &Router)| {
+        let pieces = numbers.chunks(PIECE).zip(routes.chunks(routers.len() * PIECE));
+        let routed = || {
+            pieces
+                .clone()
+                .flat_map(|(numbers, routes)| numbers.iter().zip(&routes[i * numbers.len()..][..numbers.len()]))
+        };
+        let mut counts = vec![0usize; router.top.num_parts];
+        routed().for_each(|(_, &part)| counts[part as usize] += 1);
         let mut parts: Vec<Vec<u32>> = counts.into_iter().map(Vec::with_capacity).collect();
-        numbers.iter().zip(&routes).for_each(|(&number, &part)| parts[part as usize].push(number));
-        Ok(parts)
-    }
+        routed().for_each(|(&number, &part)| parts[part as usize].push(number));
+        parts
+    };
+    Ok(routers.par_iter().enumerate().map(of_router).collect())
 }
 
 /// # Safety
