@@ -80,7 +80,7 @@ pub(super) struct Gathered {
 }
 
 /// Rows ahead that are asked for.
-const AHEAD: usize = 6;
+const AHEAD: usize = 10;
 
 impl Gathered {
     /// Floats of a row.

@@ -8,7 +8,7 @@ fn a_seed_gives_the_same_bytes_on_any_number_of_threads() {
     for metric in AnnoyMetric::ALL {
         // So many that a sample parts them first.
         let layout = Layout::new(metric, if metric == AnnoyMetric::Hamming { 64 } else { 6 });
-        let rows = rows(layout, if metric == AnnoyMetric::Hamming { 400_000 } else { 60_000 }, 1);
+        let rows = rows(layout, 60_000, 1);
         let one = AnnoyFile::build(&rows, layout, &params(3, 42), 1, &()).unwrap();
         check_trees(&one, 3);
         for threads in [2, 4, 8] {
