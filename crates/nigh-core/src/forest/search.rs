@@ -19,6 +19,8 @@ use rayon::prelude::*;
 /// Queries searched together, and leaves that all of them may have come to.
 const BLOCK: usize = 16_384;
 const BLOCK_VISITS: usize = 4 << 20;
+/// Bytes of their candidates.
+const BLOCK_BYTES: usize = 64 << 20;
 /// To code an item takes as long as to compare so many with a query one by one.
 const CODING: usize = 4;
 /// Walks that take steps in turn.
@@ -54,13 +56,18 @@ impl Forest {
         }
         let search_k = asked.effort.unwrap_or(k.saturating_mul(self.num_trees())).max(askers.wanted(k));
         let output = Output::new(&mut neighbors);
+        let best_bytes = 4 * size_of::<i64>() * width(askers.wanted(k).min(items.num_distinct()));
         let job = Job { forest: self, items, askers, asked, search_k, output };
         let candidates = len.saturating_mul(search_k);
         let is_small = candidates <= FEW;
         let is_coded = items.is_made_of_products();
         let pays = self.codes.get().is_some() || candidates >= CODING * items.num_distinct();
-        let visits = search_k.div_ceil(self.trees.layout.leaf_ids().div_ceil(2)) + self.num_trees();
-        let block = BLOCK.min(BLOCK_VISITS / visits).min(len.div_ceil(asked.threads.max(1))).max(1);
+        // Where a filter keeps few of what is near, walks are longer than it would make them elsewhere.
+        let longer = asked.keep.map_or(1, |keep| 4 * keep.num_rows().div_ceil(keep.num_kept().max(1)));
+        let gathered = search_k.saturating_mul(longer).min(items.num_rows().saturating_mul(self.num_trees()));
+        let visits = gathered.div_ceil(self.trees.layout.leaf_ids().div_ceil(2)) + self.num_trees();
+        let block = BLOCK.min(BLOCK_VISITS / visits).min(BLOCK_BYTES / best_bytes);
+        let block = block.min(len.div_ceil(asked.threads.max(1))).max(1);
         with_threads(if is_small { 1 } else { asked.threads }, || {
             let codes = (!is_small && is_coded && pays).then(|| self.codes.get_or_init(|| Codes::new(items)));
             let together = !is_small && (codes.is_some() || !is_coded);
@@ -223,7 +230,7 @@ impl Job<'_> {
         let rows = range.clone().map(|asker| self.askers.vector(asker)).collect();
         let mut scan = Scan::new(self.items, codes, coded, rows);
         let wanted = self.askers.wanted(self.asked.k);
-        let width = (2 * wanted).max(wanted + SPARE);
+        let width = width(wanted.min(self.items.num_distinct()));
         let mut best: Vec<Best> = range.clone().map(|_| Best::new(width)).collect();
         let (mut positions, mut distinct, mut slots): (Vec<u32>, Vec<u32>, Vec<u32>) = Default::default();
         for (i, same) in visits.chunk_by(|a, b| a >> 32 == b >> 32).enumerate() {
@@ -267,6 +274,11 @@ impl Job<'_> {
 
 /// Candidates beyond those wanted: keys are of codes, or rounded.
 const SPARE: usize = 32;
+
+/// Candidates that are rescored.
+fn width(wanted: usize) -> usize {
+    wanted.saturating_mul(2).max(wanted.saturating_add(SPARE))
+}
 
 /// The best candidates of a query, which meets some of them in several trees.
 struct Best {
