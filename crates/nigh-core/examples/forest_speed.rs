@@ -13,7 +13,7 @@ mod common;
 use common::{read, timed};
 use nigh_core::forest::{AnnoyFile, AnnoyMetric, Forest, ForestParams, Layout, pack_bits};
 use nigh_core::index::Asked;
-use nigh_core::{Items, Precision, Queries, exact_search, recall};
+use nigh_core::{Items, Precision, Queries, Store, exact_search, recall};
 use std::path::Path;
 use std::time::Instant;
 
@@ -56,8 +56,12 @@ fn main() {
             let queries = rows(&layout, numbers.split_off(numbers.len() - num_queries * layout.dim));
             numbers.truncate(number(4) * layout.dim);
             let comparison = layout.metric.comparison();
-            let row = rows(&layout, numbers);
-            let mut items = timed("items", || Items::new(row, layout.numbers(), comparison, threads, &()).unwrap());
+            // As the addon holds rows: in huge pages.
+            let numbers = rows(&layout, numbers);
+            let mut store = Store::zeros(numbers.len());
+            store.as_mut().get_mut(0, numbers.len()).unwrap().copy_from_slice(&numbers);
+            drop(numbers);
+            let mut items = timed("items", || Items::new(store, layout.numbers(), comparison, threads, &()).unwrap());
             let params = ForestParams { num_trees: Some(number(6)).filter(|&n| n > 0), seed: number(7) as u64 };
             let forest = timed("build", || Forest::build(&mut items, &params, threads, &()).unwrap());
             timed("export", || forest.export(&items, Path::new(text(11))).unwrap());

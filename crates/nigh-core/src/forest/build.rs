@@ -20,8 +20,8 @@ pub struct ForestParams {
     pub seed: u64,
 }
 
-/// Trees that are grown together where it is not known how many are wanted.
-const TOGETHER: usize = 8;
+/// Trees that are grown together. The splits that items are routed by stay in the second-level cache.
+const TOGETHER: usize = 4;
 
 impl AnnoyFile {
     /// A forest of rows (num_rows x dim floats, row-major, finite; under hamming packed bits, see
@@ -98,45 +98,56 @@ pub(super) fn grow_trees(source: &Source, params: &ForestParams, control: &dyn C
     control.set_total((params.num_trees.unwrap_or(0) * source.num_rows) as u64);
     let grower = Grower { source, control };
     let numbers: Vec<u32> = (0..source.num_rows as u32).collect();
-    let tree = |t: usize| {
-        let block = grower.tree(&numbers, mix(params.seed, t as u64))?;
-        control.advance(numbers.len() as u64);
-        Ok(block)
+    let mut joined = Joined::new(&source.layout, source.num_items);
+    let is_enough = |joined: &Joined| match params.num_trees {
+        Some(num_trees) => joined.roots.len() == num_trees,
+        // As Annoy's -1.
+        None => joined.num_nodes() >= source.num_items as usize,
     };
-    let grow = |trees: std::ops::Range<usize>| trees.into_par_iter().map(tree).collect::<Result<Vec<Block>>>();
-    let node_words = source.layout.node_words();
-    let blocks = match params.num_trees {
-        Some(num_trees) => grow(0..num_trees)?,
-        None => {
-            let (mut blocks, mut num_nodes): (Vec<Block>, usize) = (Vec::new(), 0);
-            'all: while num_nodes < source.num_items as usize {
-                for block in grow(blocks.len()..blocks.len() + TOGETHER)? {
-                    if num_nodes >= source.num_items as usize {
-                        break 'all;
-                    }
-                    num_nodes += block.words.len() / node_words;
-                    blocks.push(block);
-                }
+    while !is_enough(&joined) {
+        let first = joined.roots.len();
+        let count = params.num_trees.map_or(TOGETHER, |num_trees| (num_trees - first).min(TOGETHER));
+        let seeds: Vec<u64> = (first..first + count).map(|t| mix(params.seed, t as u64)).collect();
+        for block in grower.trees(&numbers, &seeds)? {
+            if !is_enough(&joined) {
+                joined.add(&block);
             }
-            blocks
         }
-    };
-    joined(&source.layout, source.num_items, blocks)
+        control.advance((count * numbers.len()) as u64);
+    }
+    joined.finish()
 }
 
-/// Trees one after the other, and copies of their roots.
-pub(super) fn joined(layout: &Layout, num_items: u32, blocks: Vec<Block>) -> Result<Trees> {
-    let node_words = layout.node_words();
-    let words = blocks.iter().map(|block| block.words.len() + node_words).sum();
-    let mut nodes: Vec<u32> = Vec::with_capacity(words);
-    let mut roots = Vec::with_capacity(blocks.len());
-    for block in blocks {
-        roots.push((append(layout, num_items, &mut nodes, &block) - num_items) as usize);
+/// Trees one after the other.
+pub(super) struct Joined {
+    layout: Layout,
+    num_items: u32,
+    nodes: Vec<u32>,
+    roots: Vec<u32>,
+}
+
+impl Joined {
+    pub fn new(layout: &Layout, num_items: u32) -> Joined {
+        Joined { layout: *layout, num_items, nodes: Vec::new(), roots: Vec::new() }
     }
-    for root in roots {
-        nodes.extend_from_within(root * node_words..(root + 1) * node_words);
+
+    pub fn add(&mut self, block: &Block) {
+        self.roots.push(append(&self.layout, self.num_items, &mut self.nodes, block));
     }
-    Trees::new(*layout, num_items, nodes.into(), &|_| [0; 4]).map_err(Error::Invalid)
+
+    fn num_nodes(&self) -> usize {
+        self.nodes.len() / self.layout.node_words()
+    }
+
+    /// Copies of the roots come last.
+    pub fn finish(mut self) -> Result<Trees> {
+        let words = self.layout.node_words();
+        for root in self.roots {
+            let start = (root - self.num_items) as usize * words;
+            self.nodes.extend_from_within(start..start + words);
+        }
+        Trees::new(self.layout, self.num_items, self.nodes.into(), &|_| [0; 4]).map_err(Error::Invalid)
+    }
 }
 
 /// Items whose nodes are written together.

@@ -3,9 +3,10 @@
 use crate::cluster::{Coder, signed};
 use crate::comparison::{Bits, Comparison};
 use crate::items::Items;
-use crate::kernel::panel::{PanelsI8, bias_i8, num_panels, pack_f32, pack_offset_i8};
+use crate::kernel::panel::{PanelsI8, bias_i8, num_panels, pack_f32, pack_i8};
 use crate::kernel::{Level, PANEL, Sink, bits, scan_i8, terms};
 use crate::memory::{Aligned, prefetch};
+use crate::parallel::for_each_level;
 use rayon::prelude::*;
 
 /// int8 codes of all positions, row by row.
@@ -13,10 +14,9 @@ pub(super) struct Codes {
     pub coder: Coder,
     /// Bytes of a row: what a query has.
     dim: usize,
-    rows: Aligned<u8>,
+    rows: Aligned<i8>,
     bias: Vec<i32>,
-    /// The code of zeros.
-    zero: Vec<u8>,
+    zero: Vec<i8>,
 }
 
 /// Rows whose codes are made together.
@@ -26,23 +26,21 @@ impl Codes {
     pub fn new(items: &Items) -> Codes {
         let coder = Coder::new(items);
         let (n, dim, item_dim) = (items.num_distinct(), coder.query_dim(), coder.item_dim());
-        let (mut rows, mut bias) = (Aligned::<u8>::zeroed(n * dim), vec![0i32; n]);
+        let (mut rows, mut bias) = (Aligned::<i8>::zeroed(n * dim), vec![0i32; n]);
         let blocks = rows.par_chunks_mut(BLOCK * dim).zip(bias.par_chunks_mut(BLOCK)).enumerate();
         blocks.for_each(|(block, (rows, bias))| {
             let mut codes = vec![0u8; bias.len() * item_dim];
             coder.code_items(items, block * BLOCK, &mut codes);
-            let mut plain = vec![0i8; dim];
             let each = codes.chunks_exact(item_dim).zip(rows.chunks_exact_mut(dim)).zip(bias);
             for ((code, row), bias) in each {
-                row.copy_from_slice(&code[..dim]);
-                signed(row, &mut plain);
-                *bias = bias_i8(&plain, !coder.is_dot());
+                signed(&code[..dim], row);
+                *bias = bias_i8(row, !coder.is_dot());
             }
         });
-        Codes { coder, dim, rows, bias, zero: vec![0x80; dim] }
+        Codes { coder, dim, rows, bias, zero: vec![0; dim] }
     }
 
-    fn row(&self, position: u32) -> &[u8] {
+    fn row(&self, position: u32) -> &[i8] {
         &self.rows[position as usize * self.dim..][..self.dim]
     }
 }
@@ -63,6 +61,25 @@ pub(super) struct Scan<'a> {
 
 /// Rows ahead that are asked for.
 const AHEAD: usize = 8;
+/// Queries for which a leaf is not packed.
+const FEW_SLOTS: usize = 3;
+
+#[inline(always)]
+fn keys_body(query: &[u8], rows: &[i8], positions: &[u32], bias: &[i32], keys: &mut [i32]) {
+    for (key, &position) in keys.iter_mut().zip(positions) {
+        let row = &rows[position as usize * query.len()..][..query.len()];
+        let mut sum = 0i32;
+        for (&q, &x) in query.iter().zip(row) {
+            sum += q as i32 * x as i32;
+        }
+        *key = sum + bias[position as usize];
+    }
+}
+
+for_each_level! {
+    /// What a scan of panels gives for the rows at some positions.
+    fn keys_of(query: &[u8], rows: &[i8], positions: &[u32], bias: &[i32], keys: &mut [i32]) = keys_body;
+}
 
 impl<'a> Scan<'a> {
     /// Of queries with these codes (empty where there are none) and rows.
@@ -95,22 +112,23 @@ impl<'a> Scan<'a> {
 
     fn coded_leaf(&mut self, codes: &Codes, positions: &[u32], slots: &[u32], sink: &mut impl Sink) {
         let (count, dim) = (num_panels(positions.len()), codes.dim);
+        positions.iter().for_each(|&position| prefetch(codes.row(position)));
+        if slots.len() <= FEW_SLOTS {
+            return self.few_slots(codes, positions, slots, sink);
+        }
         if self.panels.bias.len() < count * PANEL {
             self.panels = PanelsI8::new(count, dim);
         }
         let panels = &mut self.panels;
         for (place, &position) in positions.iter().enumerate() {
-            if let Some(&next) = positions.get(place + AHEAD) {
-                prefetch(codes.row(next));
-            }
             let data = &mut panels.data[place / PANEL * PANEL * dim..][..PANEL * dim];
-            pack_offset_i8(data, place % PANEL, codes.row(position));
+            pack_i8(data, place % PANEL, codes.row(position));
             panels.bias[place] = codes.bias[position as usize];
         }
         // Padding is of zeros, so that its scores are its bias, below all others.
         for place in positions.len()..count * PANEL {
             let data = &mut panels.data[place / PANEL * PANEL * dim..][..PANEL * dim];
-            pack_offset_i8(data, place % PANEL, &codes.zero);
+            pack_i8(data, place % PANEL, &codes.zero);
             panels.bias[place] = i32::MIN;
         }
         self.pointers.clear();
@@ -120,6 +138,22 @@ impl<'a> Scan<'a> {
             let panel = self.panels.panel(p, PANEL.min(positions.len() - first), first as u32);
             // SAFETY: each pointer is to `dim` bytes of `coded`, which nobody changes meanwhile.
             unsafe { scan_i8(Level::current(), &self.pointers, panel, dim, sink) };
+        }
+    }
+
+    /// Row by row: to pack them would take longer.
+    fn few_slots(&self, codes: &Codes, positions: &[u32], slots: &[u32], sink: &mut impl Sink) {
+        let mut keys = [0i32; PANEL];
+        for (i, &slot) in slots.iter().enumerate() {
+            for (p, part) in positions.chunks(PANEL).enumerate() {
+                keys_of(self.code(slot as usize), &codes.rows, part, &codes.bias, &mut keys);
+                let threshold = sink.threshold(i);
+                let reaching = |mask, r| mask | u64::from(keys[r] >= threshold) << r;
+                let mask = (0..part.len()).fold(0u64, reaching);
+                if mask != 0 {
+                    sink.push(i, (p * PANEL) as u32, &keys, mask);
+                }
+            }
         }
     }
 

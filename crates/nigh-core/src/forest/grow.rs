@@ -3,7 +3,7 @@
 
 use super::layout::{AnnoyMetric, Layout};
 use super::plane::{Plane, Scratch, flip, mix, part};
-use super::route::{Router, Top};
+use super::route::{Router, Top, parts};
 use super::source::{Gathered, Source};
 use crate::control::{Control, Result, check};
 use rayon::prelude::*;
@@ -22,8 +22,9 @@ pub(super) struct Grower<'a, 's> {
     pub control: &'a dyn Control,
 }
 
-/// Bytes of copied rows that stay in the second-level cache.
-const PART_BYTES: usize = 768 << 10;
+/// Bytes of copied rows that stay in the last cache. To route a row by a split costs three times what splitting it here does, so that
+/// parts are larger than the second-level cache. Small in tests, where samples are to part few rows.
+const PART_BYTES: usize = if cfg!(test) { 64 << 10 } else { 2 << 20 };
 /// Rows of the sample for each part.
 const SAMPLED: usize = 128;
 
@@ -43,19 +44,44 @@ impl Grower<'_, '_> {
         (PART_BYTES / row_bytes).max(4 * self.layout().leaf_ids())
     }
 
+    /// Whole trees, a seed each, over rows `numbers`, ascending. They are routed together: a row is read once for all of them.
+    pub fn trees(&self, numbers: &[u32], seeds: &[u64]) -> Result<Vec<Block>> {
+        if numbers.len() <= 4 * self.part_rows() {
+            return seeds.par_iter().map(|&seed| self.tree(numbers, seed)).collect();
+        }
+        let tops: Vec<Top> = seeds.par_iter().map(|&seed| self.top(numbers, seed)).collect();
+        let routers: Vec<Router> = tops.iter().map(|top| Router::new(self.layout(), top)).collect();
+        let parts = parts(&routers, self.source, numbers, self.control)?;
+        let below = |((&seed, top), parts)| Ok(self.rooted(self.below(numbers, seed, top, parts)?));
+        seeds.par_iter().zip(&tops).zip(parts).map(below).collect()
+    }
+
+    /// A root says how many items there are.
+    fn rooted(&self, mut block: Block) -> Block {
+        let root = (block.top - self.source.num_items) as usize * self.layout().node_words();
+        block.words[root] = self.source.num_items;
+        block
+    }
+
     /// A whole tree over rows `numbers`, ascending.
     pub fn tree(&self, numbers: &[u32], seed: u64) -> Result<Block> {
         let (num_items, leaf_ids) = (self.source.num_items, self.layout().leaf_ids());
-        let mut block = match numbers {
-            // A root has to say how many items there are, and is no leaf where these are more than a leaf has.
+        Ok(self.rooted(match numbers {
+            // A root is no leaf where there are more items than a leaf has.
             [] | [_] => self.leaf(numbers),
             _ if num_items as usize <= leaf_ids => self.leaf(numbers),
             _ if numbers.len() <= leaf_ids => self.split_in_cache(numbers, seed, true),
             _ => self.subtree(numbers, seed)?,
-        };
-        let root = (block.top - num_items) as usize * self.layout().node_words();
-        block.words[root] = num_items;
-        Ok(block)
+        }))
+    }
+
+    /// A part of a tree over some rows, at least one.
+    pub fn branch(&self, numbers: &[u32], seed: u64) -> Result<Block> {
+        match numbers {
+            [one] => Ok(Block { words: Vec::new(), top: self.source.id(*one) }),
+            _ if numbers.len() <= self.layout().leaf_ids() => Ok(self.leaf(numbers)),
+            _ => self.subtree(numbers, seed),
+        }
     }
 
     fn leaf(&self, numbers: &[u32]) -> Block {
@@ -64,7 +90,7 @@ impl Grower<'_, '_> {
         block
     }
 
-    fn push_leaf(&self, ids: impl Iterator<Item = u32>, words: &mut Vec<u32>) -> u32 {
+    pub(super) fn push_leaf(&self, ids: impl Iterator<Item = u32>, words: &mut Vec<u32>) -> u32 {
         let (at, start) = (self.number(words), words.len());
         words.resize(start + self.layout().node_words(), 0);
         let children = start + self.layout().children_at();
@@ -82,7 +108,7 @@ impl Grower<'_, '_> {
         self.source.num_items + (words.len() / self.layout().node_words()) as u32
     }
 
-    fn push_split(&self, plane: &Plane, count: usize, children: [u32; 2], words: &mut Vec<u32>) -> u32 {
+    pub(super) fn push_split(&self, plane: &Plane, count: usize, children: [u32; 2], words: &mut Vec<u32>) -> u32 {
         let (layout, at, start) = (self.layout(), self.number(words), words.len());
         words.resize(start + layout.node_words(), 0);
         let node = &mut words[start..];
@@ -147,6 +173,13 @@ impl Grower<'_, '_> {
     }
 
     fn split_by_sample(&self, numbers: &[u32], seed: u64) -> Result<Block> {
+        let top = self.top(numbers, seed);
+        let parts = parts(&[Router::new(self.layout(), &top)], self.source, numbers, self.control)?;
+        self.below(numbers, seed, &top, parts.into_iter().next().expect("of one tree"))
+    }
+
+    /// The first splits, down to parts that are split in cache.
+    fn top(&self, numbers: &[u32], seed: u64) -> Top {
         let (n, part_rows) = (numbers.len(), self.part_rows());
         let num_sampled = (n / part_rows * SAMPLED).min(n);
         // One of each of as many ranges.
@@ -154,17 +187,19 @@ impl Grower<'_, '_> {
         let sample = (0..num_sampled)
             .map(|i| numbers[place(i) + mix(seed, i as u64) as usize % (place(i + 1) - place(i))])
             .collect();
-        let rows = Gathered::new(self.source, sample, Vec::new());
+        let rows = Gathered::new(self.source, sample, COPIES.take());
         let mut top = Top::default();
         let mut members: Vec<u32> = (0..num_sampled as u32).collect();
         plant(&rows, &mut members, mix(seed, 0), SAMPLED, &mut top, &mut Scratch::default());
-        drop(rows);
-        let router = Router::new(self.layout(), &top);
-        let parts = router.parts(self.source, numbers, self.control)?;
-        if parts.iter().any(|part| part.len() == n) {
+        COPIES.set(rows.data);
+        top
+    }
+
+    fn below(&self, numbers: &[u32], seed: u64, top: &Top, parts: Vec<Vec<u32>>) -> Result<Block> {
+        if parts.iter().any(|part| part.len() == numbers.len()) {
             return self.split_at_random(numbers, seed);
         }
-        Trunk { grower: self, top: &top, parts }.blocks(seed)
+        Trunk { grower: self, top, parts }.blocks(seed)
     }
 
     /// Where a sample did not tell the items apart.
@@ -199,7 +234,14 @@ pub(super) fn append(layout: &Layout, num_items: u32, words: &mut Vec<u32>, bloc
 }
 
 /// Splits a sample down to parts of `least` rows.
-fn plant(rows: &Gathered, members: &mut [u32], seed: u64, least: usize, top: &mut Top, scratch: &mut Scratch) -> i32 {
+pub(super) fn plant(
+    rows: &Gathered,
+    members: &mut [u32],
+    seed: u64,
+    least: usize,
+    top: &mut Top,
+    scratch: &mut Scratch,
+) -> i32 {
     if members.len() <= least {
         return top.add_part();
     }
@@ -229,14 +271,7 @@ impl Trunk<'_, '_, '_> {
         let pieces = self.pieces(0).expect("there are items");
         let mut whole = Vec::new();
         collect(&pieces, &mut whole);
-        let leaf_ids = self.grower.layout().leaf_ids();
-        let one = |(i, numbers): (usize, &&Vec<u32>)| -> Result<Block> {
-            match numbers[..] {
-                [one] => Ok(Block { words: Vec::new(), top: self.grower.source.id(one) }),
-                _ if numbers.len() <= leaf_ids => Ok(self.grower.leaf(numbers)),
-                _ => self.grower.subtree(numbers, mix(mix(seed, 4), i as u64)),
-            }
-        };
+        let one = |(i, numbers): (usize, &&Vec<u32>)| self.grower.branch(numbers, mix(mix(seed, 4), i as u64));
         let blocks: Vec<Block> = whole.par_iter().enumerate().map(one).collect::<Result<_>>()?;
         let mut words = Vec::with_capacity(blocks.iter().map(|block| block.words.len()).sum::<usize>() * 17 / 16);
         let top = self.assemble(&pieces, &mut blocks.into_iter(), &mut words);

@@ -24,7 +24,7 @@ pub struct Forest {
 }
 
 impl Forest {
-    /// Builds trees and moves the items' storage into the order of the first tree's leaves. The same items, params and seed give
+    /// Builds trees and moves the storage of items made of products into the order of the first tree's leaves. The same items, params and seed give
     /// the same trees. `control` counts rows put into trees. Errors: a metric that Annoy does not have; no trees.
     pub fn build(items: &mut Items, params: &ForestParams, threads: usize, control: &dyn Control) -> Result<Forest> {
         let layout = Layout::of_rows(metric_of(items.comparison())?, items.dim());
@@ -35,10 +35,13 @@ impl Forest {
             with_threads(threads, || grow_trees(&Source::new(layout, items.num_rows(), &row, None), params, control))?
         };
         let forest = Forest { trees, codes: OnceLock::new() };
-        with_threads(threads, || {
-            let order = forest.order(items)?;
-            items.reorder(order, control)
-        })?;
+        // Scans number by number break ties by position, which has to stay that of the rows then.
+        if items.is_made_of_products() {
+            with_threads(threads, || {
+                let order = forest.order(items)?;
+                items.reorder(order, control)
+            })?;
+        }
         Ok(forest)
     }
 
@@ -97,7 +100,7 @@ impl Forest {
     }
 
     /// Positions in the order in which the leaves of the first tree have them.
-    fn order(&self, items: &Items) -> Result<Vec<u32>> {
+    pub(super) fn order(&self, items: &Items) -> Result<Vec<u32>> {
         let n = items.num_distinct();
         let (mut order, mut seen) = (Vec::with_capacity(n), vec![false; n]);
         let mut place = |row: u32, order: &mut Vec<u32>| {

@@ -7,6 +7,7 @@ mod codes;
 mod grow;
 mod index;
 mod layout;
+mod parent;
 mod plane;
 mod route;
 mod search;
@@ -18,6 +19,7 @@ pub use annoy::AnnoyFile;
 pub use build::ForestParams;
 pub use index::Forest;
 pub use layout::{AnnoyMetric, Layout, pack_bits};
+pub use parent::{Branch, ParentTree, merge};
 pub use trees::Trees;
 
 #[cfg(test)]

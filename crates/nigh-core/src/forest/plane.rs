@@ -153,8 +153,7 @@ fn between_means(rows: &Gathered, members: &[u32], rng: &mut Rng, scratch: &mut 
     let j = rng.below(n - 1);
     let j = j + usize::from(j >= i);
     draws.clear();
-    let steps: usize = std::env::var("STEPS").map_or(STEPS, |s| s.parse().unwrap());
-    draws.extend((0..steps).map(|_| members[rng.below(n)]));
+    draws.extend((0..STEPS).map(|_| members[rng.below(n)]));
     p.clear();
     p.extend_from_slice(rows.row(members[i]));
     q.clear();

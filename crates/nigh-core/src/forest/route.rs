@@ -5,6 +5,7 @@ use super::plane::{Plane, bit, flip};
 use super::source::Source;
 use crate::control::{Control, Result, check};
 use crate::kernel::lanes::{Lanes, dot, for_each_lanes};
+use crate::memory::prefetch;
 use rayon::prelude::*;
 
 /// Splits, the root first, and the parts that they lead to. A child is a split's number, or !part.
@@ -69,17 +70,19 @@ impl<'a> Router<'a> {
 
     /// The part of each row.
     pub fn route(&self, source: &Source, numbers: &[u32], out: &mut [u32]) {
-        let (mut at, mut rows, mut extras) = ([0i32; TOGETHER], Vec::with_capacity(TOGETHER), [0f32; TOGETHER]);
+        let (mut at, mut extras, mut ids) = ([0i32; TOGETHER], [0f32; TOGETHER], [0u32; TOGETHER]);
+        let mut rows = Vec::with_capacity(TOGETHER);
         for (numbers, out) in numbers.chunks(TOGETHER).zip(out.chunks_mut(TOGETHER)) {
             rows.clear();
             rows.extend(numbers.iter().map(|&number| source.row(number)));
             if !source.extra.is_empty() {
                 extras.iter_mut().zip(numbers).for_each(|(extra, &n)| *extra = source.extra[n as usize]);
             }
+            ids.iter_mut().zip(numbers).for_each(|(id, &number)| *id = source.id(number));
             let at = &mut at[..numbers.len()];
             match self.layout.metric {
                 AnnoyMetric::Hamming => self.bits_down(&rows, at),
-                _ => down(self, &rows, &extras, numbers, at),
+                _ => down(self, &rows, &extras, &ids, at),
             }
             out.iter_mut().zip(at).for_each(|(out, at)| *out = !*at as u32);
         }
@@ -93,28 +96,51 @@ impl<'a> Router<'a> {
             }
         }
     }
+}
 
-    /// The rows of each part, in their order.
-    pub fn parts(&self, source: &Source, numbers: &[u32], control: &dyn Control) -> Result<Vec<Vec<u32>>> {
-        let mut routes = vec![0u32; numbers.len()];
-        let pieces = numbers.par_chunks(PIECE).zip(routes.par_chunks_mut(PIECE));
-        pieces.try_for_each(|(numbers, routes)| {
-            check(control)?;
-            self.route(source, numbers, routes);
-            Ok(())
-        })?;
-        let mut counts = vec![0usize; self.top.num_parts];
-        routes.iter().for_each(|&part| counts[part as usize] += 1);
+/// For each router the rows of each of its parts, in their order.
+pub(super) fn parts(
+    routers: &[Router],
+    source: &Source,
+    numbers: &[u32],
+    control: &dyn Control,
+) -> Result<Vec<Vec<Vec<u32>>>> {
+    // Piece by piece, and in each of them router by router.
+    let mut routes = vec![0u32; routers.len() * numbers.len()];
+    let pieces = numbers.par_chunks(PIECE).zip(routes.par_chunks_mut(routers.len() * PIECE));
+    pieces.try_for_each(|(numbers, routes)| {
+        check(control)?;
+        // So few rows that they are in the first cache when the next router reads them.
+        for at in (0..numbers.len()).step_by(TOGETHER) {
+            let end = numbers.len().min(at + TOGETHER);
+            let after = &numbers[end..numbers.len().min(end + TOGETHER)];
+            after.iter().for_each(|&number| prefetch(source.row(number)));
+            for (router, routes) in routers.iter().zip(routes.chunks_exact_mut(numbers.len())) {
+                router.route(source, &numbers[at..end], &mut routes[at..end]);
+            }
+        }
+        Ok(())
+    })?;
+    let of_router = |(i, router): (usize, &Router)| {
+        let pieces = numbers.chunks(PIECE).zip(routes.chunks(routers.len() * PIECE));
+        let routed = || {
+            pieces
+                .clone()
+                .flat_map(|(numbers, routes)| numbers.iter().zip(&routes[i * numbers.len()..][..numbers.len()]))
+        };
+        let mut counts = vec![0usize; router.top.num_parts];
+        routed().for_each(|(_, &part)| counts[part as usize] += 1);
         let mut parts: Vec<Vec<u32>> = counts.into_iter().map(Vec::with_capacity).collect();
-        numbers.iter().zip(&routes).for_each(|(&number, &part)| parts[part as usize].push(number));
-        Ok(parts)
-    }
+        routed().for_each(|(&number, &part)| parts[part as usize].push(number));
+        parts
+    };
+    Ok(routers.par_iter().enumerate().map(of_router).collect())
 }
 
 /// # Safety
 /// As for [`Lanes`].
 #[inline(always)]
-unsafe fn down_body<L: Lanes>(router: &Router, rows: &[&[f32]], extras: &[f32], numbers: &[u32], at: &mut [i32]) {
+unsafe fn down_body<L: Lanes>(router: &Router, rows: &[&[f32]], extras: &[f32], ids: &[u32], at: &mut [i32]) {
     let dim = router.layout.numbers();
     at.fill(if router.top.planes.is_empty() { !0 } else { 0 });
     let mut moving: [u8; TOGETHER] = std::array::from_fn(|i| i as u8);
@@ -133,7 +159,7 @@ unsafe fn down_body<L: Lanes>(router: &Router, rows: &[&[f32]], extras: &[f32], 
             // No branch, which would be guessed wrong half of the time; there is one for what hardly happens.
             let mut side = usize::from(margin > 0.0);
             if margin == 0.0 {
-                side = usize::from(flip(router.flips[node], numbers[i]));
+                side = usize::from(flip(router.flips[node], ids[i]));
             }
             at[i] = router.top.children[node][side];
             moving[left] = i as u8;
@@ -145,5 +171,5 @@ unsafe fn down_body<L: Lanes>(router: &Router, rows: &[&[f32]], extras: &[f32], 
 
 for_each_lanes! {
     /// Takes rows down all splits, a step at a time.
-    fn down(router: &Router, rows: &[&[f32]], extras: &[f32], numbers: &[u32], at: &mut [i32]) = down_body;
+    fn down(router: &Router, rows: &[&[f32]], extras: &[f32], ids: &[u32], at: &mut [i32]) = down_body;
 }

@@ -3,7 +3,7 @@
 
 use super::codes::{Codes, Scan};
 use super::index::Forest;
-use super::walk::Walk;
+use super::walk::{Found, Step, Walk};
 use crate::control::{Control, Result, check};
 use crate::index::{Asked, Keep};
 use crate::items::Items;
@@ -19,8 +19,12 @@ use rayon::prelude::*;
 /// Queries searched together, and leaves that all of them may have come to.
 const BLOCK: usize = 16_384;
 const BLOCK_VISITS: usize = 4 << 20;
+/// Bytes of their candidates.
+const BLOCK_BYTES: usize = 64 << 20;
 /// To code an item takes as long as to compare so many with a query one by one.
 const CODING: usize = 4;
+/// Walks that take steps in turn.
+const WALKS: usize = 8;
 /// Fewer candidates than this are compared as they are.
 const FEW: usize = 4096;
 
@@ -52,13 +56,18 @@ impl Forest {
         }
         let search_k = asked.effort.unwrap_or(k.saturating_mul(self.num_trees())).max(askers.wanted(k));
         let output = Output::new(&mut neighbors);
+        let best_bytes = 4 * size_of::<i64>() * width(askers.wanted(k).min(items.num_distinct()));
         let job = Job { forest: self, items, askers, asked, search_k, output };
         let candidates = len.saturating_mul(search_k);
         let is_small = candidates <= FEW;
         let is_coded = items.is_made_of_products();
         let pays = self.codes.get().is_some() || candidates >= CODING * items.num_distinct();
-        let visits = search_k.div_ceil(self.trees.layout.leaf_ids().div_ceil(2)) + self.num_trees();
-        let block = BLOCK.min(BLOCK_VISITS / visits).min(len.div_ceil(asked.threads.max(1))).max(1);
+        // Where a filter keeps few of what is near, walks are longer than it would make them elsewhere.
+        let longer = asked.keep.map_or(1, |keep| 4 * keep.num_rows().div_ceil(keep.num_kept().max(1)));
+        let gathered = search_k.saturating_mul(longer).min(items.num_rows().saturating_mul(self.num_trees()));
+        let visits = gathered.div_ceil(self.trees.layout.leaf_ids().div_ceil(2)) + self.num_trees();
+        let block = BLOCK.min(BLOCK_VISITS / visits).min(BLOCK_BYTES / best_bytes);
+        let block = block.min(len.div_ceil(asked.threads.max(1))).max(1);
         with_threads(if is_small { 1 } else { asked.threads }, || {
             let codes = (!is_small && is_coded && pays).then(|| self.codes.get_or_init(|| Codes::new(items)));
             let together = !is_small && (codes.is_some() || !is_coded);
@@ -84,8 +93,7 @@ fn may_be_answered(keep: Option<&Keep>, position: usize) -> bool {
 
 /// Ids gathered by a walk until there are `search_k`.
 struct Gathered<'t> {
-    /// Leaves, or single items, by number, and the ids of the leaf.
-    leaves: Vec<(u32, Option<&'t [u32]>)>,
+    leaves: Vec<Found<'t>>,
     count: usize,
     is_all: bool,
 }
@@ -98,15 +106,54 @@ impl Job<'_> {
                 to.is_all = true;
                 return Ok(());
             };
-            let position = |&row: &u32| self.items.position_of_row(row as usize);
-            to.count += match (self.asked.keep, ids) {
-                (None, ids) => ids.map_or(1, <[u32]>::len),
-                (keep, None) => usize::from(may_be_answered(keep, position(&at))),
-                (keep, Some(ids)) => ids.iter().filter(|row| may_be_answered(keep, position(row))).count(),
-            };
+            to.count += self.count(at, ids);
             to.leaves.push((at, ids));
         }
         Ok(())
+    }
+
+    /// The rows of a leaf, or the one, that may be answered.
+    fn count(&self, at: u32, ids: Option<&[u32]>) -> usize {
+        let rows = ids.unwrap_or(std::slice::from_ref(&at));
+        let kept = |row: &&u32| may_be_answered(self.asked.keep, self.items.position_of_row(**row as usize));
+        if self.asked.keep.is_none() { rows.len() } else { rows.iter().filter(kept).count() }
+    }
+
+    /// The leaves that askers come to, each with the asker's slot: (node, slot) packed, in the order of nodes.
+    fn visits(&self, range: std::ops::Range<usize>, control: &dyn Control) -> Result<Vec<u64>> {
+        let trees = &self.forest.trees;
+        let mut visits: Vec<u64> = Vec::new();
+        let mut walks: Vec<Walk> = (0..WALKS).map(|_| Walk::default()).collect();
+        let mut going: Vec<(usize, usize, usize)> = Vec::new();
+        let first = range.start;
+        let askers: Vec<usize> = range.filter(|&asker| !self.is_zero(asker)).collect();
+        for askers in askers.chunks(WALKS) {
+            check(control)?;
+            going.clear();
+            going.extend(askers.iter().enumerate().map(|(walk, &asker)| (walk, asker, 0)));
+            walks.iter_mut().for_each(|walk| walk.start(trees));
+            while !going.is_empty() {
+                let mut i = 0;
+                while i < going.len() {
+                    let (walk, asker, gathered) = &mut going[i];
+                    let is_over = match walks[*walk].step(trees, self.askers.vector(*asker))? {
+                        Step::On => false,
+                        Step::End => true,
+                        Step::Found((at, ids)) => {
+                            visits.push((at as u64) << 32 | (*asker - first) as u64);
+                            *gathered += self.count(at, ids);
+                            *gathered >= self.search_k
+                        }
+                    };
+                    match is_over {
+                        true => drop(going.swap_remove(i)),
+                        false => i += 1,
+                    }
+                }
+            }
+        }
+        visits.sort_unstable();
+        Ok(visits)
     }
 
     /// Whether the asker is at one distance from everything.
@@ -174,23 +221,7 @@ impl Job<'_> {
 
     fn by_leaf(&self, range: std::ops::Range<usize>, codes: Option<&Codes>, control: &dyn Control) -> Result<()> {
         let (mut walk, mut rescorer) = (Walk::default(), Rescorer::default());
-        // Leaves (single items among them) and the slots that come to them.
-        let mut visits: Vec<u64> = Vec::new();
-        let mut gathered = Gathered { leaves: Vec::new(), count: 0, is_all: false };
-        for (slot, asker) in range.clone().enumerate() {
-            if self.is_zero(asker) {
-                continue;
-            }
-            if slot % 64 == 0 {
-                check(control)?;
-            }
-            walk.start(&self.forest.trees);
-            (gathered.count, gathered.is_all) = (0, false);
-            gathered.leaves.clear();
-            self.gather(&mut walk, self.askers.vector(asker), self.search_k, &mut gathered)?;
-            visits.extend(gathered.leaves.iter().map(|&(at, _)| (at as u64) << 32 | slot as u64));
-        }
-        visits.sort_unstable();
+        let visits = self.visits(range.clone(), control)?;
         let mut coded = Vec::new();
         if let Some(codes) = codes {
             coded.resize(range.len() * codes.coder.query_dim(), 0);
@@ -199,9 +230,9 @@ impl Job<'_> {
         let rows = range.clone().map(|asker| self.askers.vector(asker)).collect();
         let mut scan = Scan::new(self.items, codes, coded, rows);
         let wanted = self.askers.wanted(self.asked.k);
-        let width = (2 * wanted).max(wanted + SPARE);
+        let width = width(wanted.min(self.items.num_distinct()));
         let mut best: Vec<Best> = range.clone().map(|_| Best::new(width)).collect();
-        let (mut positions, mut slots): (Vec<u32>, Vec<u32>) = (Vec::new(), Vec::new());
+        let (mut positions, mut distinct, mut slots): (Vec<u32>, Vec<u32>, Vec<u32>) = Default::default();
         for (i, same) in visits.chunk_by(|a, b| a >> 32 == b >> 32).enumerate() {
             if i % 1024 == 0 {
                 check(control)?;
@@ -212,15 +243,18 @@ impl Job<'_> {
             if positions.is_empty() {
                 continue;
             }
+            distinct.clear();
+            distinct.extend(positions.iter().map(|&position| self.items.distinct_at(position as usize)));
             slots.clear();
             slots.extend(same.iter().map(|&visit| visit as u32));
-            scan.leaf(&positions, &slots, &mut Leaf { best: &mut best, slots: &slots, positions: &positions });
+            scan.leaf(&positions, &slots, &mut Leaf { best: &mut best, slots: &slots, distinct: &distinct });
         }
         let mut candidates = Vec::new();
         for (slot, asker) in range.enumerate() {
             best[slot].cut();
             candidates.clear();
-            candidates.extend(best[slot].kept.iter().map(|&one| unpack(one)));
+            let position = |distinct: u32| self.items.position_of_distinct(distinct as usize) as u32;
+            candidates.extend(best[slot].kept.iter().map(|&one| unpack(one)).map(|(key, d)| (key, position(d))));
             if candidates.len() < wanted {
                 // Repeats, or rows that may not be answered, were too many; or there are no more.
                 self.directly(asker, &mut walk, &mut rescorer)?;
@@ -241,10 +275,15 @@ impl Job<'_> {
 /// Candidates beyond those wanted: keys are of codes, or rounded.
 const SPARE: usize = 32;
 
+/// Candidates that are rescored.
+fn width(wanted: usize) -> usize {
+    wanted.saturating_mul(2).max(wanted.saturating_add(SPARE))
+}
+
 /// The best candidates of a query, which meets some of them in several trees.
 struct Best {
     width: usize,
-    /// Packed keys and positions.
+    /// Packed keys and distinct numbers.
     kept: Vec<i64>,
     threshold: i32,
 }
@@ -269,7 +308,8 @@ impl Best {
 struct Leaf<'a> {
     best: &'a mut [Best],
     slots: &'a [u32],
-    positions: &'a [u32],
+    /// Distinct numbers of its rows: ties are broken by them, as answers break them.
+    distinct: &'a [u32],
 }
 
 impl Sink for Leaf<'_> {
@@ -284,7 +324,7 @@ impl Sink for Leaf<'_> {
         while mask != 0 {
             let r = mask.trailing_zeros();
             mask &= mask - 1;
-            best.kept.push(pack(keys[r as usize], self.positions[(first_row + r) as usize]));
+            best.kept.push(pack(keys[r as usize], self.distinct[(first_row + r) as usize]));
         }
         if best.kept.len() >= 4 * best.width {
             best.cut();

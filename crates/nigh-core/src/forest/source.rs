@@ -21,6 +21,14 @@ pub(super) struct Source<'a> {
     pub largest_norm2: f64,
 }
 
+/// What rows of one forest have in common, wherever they are.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Shared {
+    pub num_items: u32,
+    /// Of all rows, or of a sample: planes stay planes.
+    pub largest_norm2: f64,
+}
+
 impl<'a> Source<'a> {
     pub fn new(
         layout: Layout,
@@ -28,13 +36,26 @@ impl<'a> Source<'a> {
         row: &'a (dyn Fn(u32) -> &'a [f32] + Sync),
         ids: Option<&'a [u32]>,
     ) -> Source<'a> {
+        Source::within(layout, num_rows, row, ids, None)
+    }
+
+    /// Some of the rows of a forest: what all of them share is given.
+    pub fn within(
+        layout: Layout,
+        num_rows: usize,
+        row: &'a (dyn Fn(u32) -> &'a [f32] + Sync),
+        ids: Option<&'a [u32]>,
+        shared: Option<Shared>,
+    ) -> Source<'a> {
         let num_items = ids.map_or(num_rows as u32, |ids| ids.last().map_or(0, |&id| id + 1));
         let (mut extra, mut largest_norm2) = (Vec::new(), 0.0);
         if layout.metric == AnnoyMetric::Dot {
             let norms2: Vec<f64> = (0..num_rows as u32).into_par_iter().map(|i| squared_norm(row(i))).collect();
-            largest_norm2 = norms2.iter().copied().fold(0.0, f64::max);
+            let largest = || norms2.iter().copied().fold(0.0, f64::max);
+            largest_norm2 = shared.map_or_else(largest, |shared| shared.largest_norm2);
             extra = norms2.iter().map(|norm2| (largest_norm2 - norm2).max(0.0).sqrt() as f32).collect();
         }
+        let num_items = shared.map_or(num_items, |shared| shared.num_items);
         Source { layout, num_rows, num_items, row, ids, extra, largest_norm2 }
     }
 
@@ -59,7 +80,7 @@ pub(super) struct Gathered {
 }
 
 /// Rows ahead that are asked for.
-const AHEAD: usize = 6;
+const AHEAD: usize = 10;
 
 impl Gathered {
     /// Floats of a row.

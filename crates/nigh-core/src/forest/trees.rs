@@ -111,7 +111,7 @@ impl Trees {
     #[inline(always)]
     pub(super) fn prefetch(&self, at: u32) {
         if let Some(node) = self.words_of(at) {
-            crate::memory::prefetch(&node[..node.len().min(64)]);
+            crate::memory::prefetch(&node[..node.len().min(256)]);
         }
     }
 }

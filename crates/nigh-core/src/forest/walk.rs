@@ -7,6 +7,18 @@ use crate::kernel::key_of;
 use crate::kernel::lanes::{Lanes, dot, for_each_lanes};
 use std::collections::BinaryHeap;
 
+/// A leaf and its ids, or an item by itself.
+pub(super) type Found<'t> = (u32, Option<&'t [u32]>);
+
+/// What a step came to.
+pub(super) enum Step<'t> {
+    Found(Found<'t>),
+    /// A split, whose sides are in the queue.
+    On,
+    /// Nothing is left.
+    End,
+}
+
 /// Buffers of one thread.
 #[derive(Default)]
 pub(super) struct Walk {
@@ -31,19 +43,30 @@ impl Walk {
     }
 
     /// The next leaf (its node, and its ids), or a single item. None: all trees were seen.
-    pub fn next<'t>(&mut self, trees: &'t Trees, query: &[f32]) -> Result<Option<(u32, Option<&'t [u32]>)>> {
-        while let Some(packed) = self.queue.pop() {
-            let (priority, at) = unpack(packed);
-            if at < trees.num_items {
-                return Ok(Some((at, None)));
+    pub fn next<'t>(&mut self, trees: &'t Trees, query: &[f32]) -> Result<Option<Found<'t>>> {
+        loop {
+            match self.step(trees, query)? {
+                Step::Found(found) => return Ok(Some(found)),
+                Step::End => return Ok(None),
+                Step::On => {}
             }
+        }
+    }
+
+    /// Looks at one node, and asks for the next: who takes steps of other walks meanwhile does not wait for memory.
+    pub fn step<'t>(&mut self, trees: &'t Trees, query: &[f32]) -> Result<Step<'t>> {
+        let Some(packed) = self.queue.pop() else { return Ok(Step::End) };
+        let (priority, at) = unpack(packed);
+        let found = if at < trees.num_items {
+            (at, None)
+        } else {
             // No node is below two others, but in a file that was changed.
             self.visits += 1;
             if self.visits > 2 * trees.num_nodes() {
                 return Err(corrupt(at, "is met again and again"));
             }
             match trees.node(at)? {
-                Node::Leaf(ids) => return Ok(Some((at, Some(ids)))),
+                Node::Leaf(ids) => (at, Some(ids)),
                 Node::Split(children, node) => {
                     let [to0, to1] = match trees.layout.metric {
                         AnnoyMetric::Hamming => {
@@ -56,14 +79,21 @@ impl Walk {
                             [priority.min(key_of(0.0 - margin)), priority.min(key_of(margin + 0.0))]
                         }
                     };
-                    for (to, child) in [(to0, children[0]), (to1, children[1])] {
-                        trees.prefetch(child);
-                        self.queue.push(pack(to, child));
-                    }
+                    self.queue.push(pack(to0, children[0]));
+                    self.queue.push(pack(to1, children[1]));
+                    self.ask(trees);
+                    return Ok(Step::On);
                 }
             }
+        };
+        self.ask(trees);
+        Ok(Step::Found(found))
+    }
+
+    fn ask(&self, trees: &Trees) {
+        if let Some(&next) = self.queue.peek() {
+            trees.prefetch(unpack(next).1);
         }
-        Ok(None)
     }
 }
 
