@@ -45,6 +45,7 @@ export const ERROR_CODES = [
   'CORRUPT_MODEL',
   'MODEL_VERSION',
   'MODEL_EXISTS',
+  'MODEL_NOT_FITTED',
 ] as const
 
 export type ErrorCode = (typeof ERROR_CODES)[number]

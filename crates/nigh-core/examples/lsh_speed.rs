@@ -38,7 +38,7 @@ fn main() {
     }
     let within = PairsWithin { threshold: args[4], inclusive: false, threads };
     let found = timed("self join", || {
-        let mut join = SimilarityJoin::new((&items, &lsh), None, &within, &()).unwrap();
+        let mut join = SimilarityJoin::new((&items, &lsh), None, &within).unwrap();
         let mut found = 0;
         while let Some(pairs) = join.step((&items, &lsh), None, &()).unwrap() {
             found += pairs.left.len();

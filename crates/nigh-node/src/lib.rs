@@ -14,6 +14,7 @@ mod items;
 mod job;
 mod judge;
 mod kept;
+mod lsh;
 mod partitions;
 mod rows;
 mod scan;
