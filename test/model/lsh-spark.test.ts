@@ -20,7 +20,7 @@ const models = {
   fine: { seed: 42, numHashTables: 5, bucketLength: 0.37 },
   coarse: { seed: -3, numHashTables: 2, bucketLength: 2.5 },
 }
-const threshold = 2.2
+const threshold = 4
 
 interface Answers {
   hashes: number[][]
