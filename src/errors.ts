@@ -51,6 +51,7 @@ export const ERROR_CODES = [
   'INDEX_EXISTS',
   'INDEX_CHANGED',
   'INDEX_BUSY',
+  'MODEL_NOT_FITTED',
 ] as const
 
 export type ErrorCode = (typeof ERROR_CODES)[number]

@@ -9,6 +9,7 @@ export type { SavedPlan } from './join/saved-plan.ts'
 export type { RecallEstimate } from './join/statistics.ts'
 export type { TuneStep } from './join/tuner.ts'
 export { BruteForce, BruteForceModel } from './model/brute-force.ts'
+export { BucketedRandomProjectionLSH } from './model/bucketed-random-projection-lsh.ts'
 export { type EvaluateOptions, type Evaluation, evaluate } from './model/evaluate.ts'
 export {
   Cluster,
@@ -39,6 +40,10 @@ export { KnnEvaluator, type KnnEvaluatorOptions } from './model/knn-evaluator.ts
 export { explainJoin, type KnnJoinOptions, knnJoin, selfJoin } from './model/knn-join.ts'
 export type { KnnModel } from './model/knn-model.ts'
 export type { BruteForceOptions, KnnParams, NearestNeighborsOptions, OutputFormat } from './model/knn-params.ts'
+export type { SimilarityJoinOptions } from './model/lsh-join.ts'
+export { BucketedRandomProjectionLSHModel } from './model/lsh-model.ts'
+export type { BucketedRandomProjectionLSHOptions, HashFamily, LshMetric } from './model/lsh-params.ts'
+export type { ApproxNearestNeighborsOptions } from './model/lsh-search.ts'
 export type { SaveOptions } from './model/model-directory.ts'
 export { NearestNeighbors, NearestNeighborsModel } from './model/nearest-neighbors.ts'
 export { Normalizer, type NormalizerOptions } from './model/normalizer.ts'

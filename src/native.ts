@@ -426,6 +426,58 @@ export interface NativeDatasetWriterOptions {
   schemaIpc: Uint8Array
 }
 
+/** What hash functions are made of. */
+export interface LshOptions {
+  family: 'spark' | 'offset'
+  /** Of l2. */
+  bucketLength: number
+  numTables: number
+  /** Bits of a hash, of cosine. */
+  numBits: number
+  seed: number
+  metric: Metric
+  /** Rows are bits. */
+  bits: boolean
+  dim: number
+}
+
+/** A hash of each table for a row. */
+export interface NativeHasher {
+  readonly dim: number
+  readonly bits: boolean
+  /** Fails where the vectors of a table cannot be hashed. */
+  check(table: NativeTable): void
+  /** One of each hash table a row. */
+  hash(table: NativeTable, threads: number): Promise<Float64Array>
+  /** Hashes items, and moves them into the order of their buckets. */
+  build(items: NativeItems, threads: number, job: NativeJob): Promise<NativeLsh>
+}
+
+/** Items by their hashes. */
+export interface NativeLsh extends Disposable {
+  hasher(dim: number, bits: boolean): NativeHasher
+  /** `nprobe` counts the buckets of each table that are looked at. */
+  search(items: NativeItems, queries: NativeTable, options: SearchOptions, job: NativeJob): Promise<NativeNeighbors>
+  /** Writes the tables, without the items, and gives the size of the file. */
+  write(path: string, items: NativeItems): Promise<number>
+  /** The pairs that share a bucket and are near; without a right side those of the left side with itself. */
+  join(
+    items: NativeItems,
+    table: NativeTable,
+    right: NativeLsh | undefined,
+    rightItems: NativeItems | undefined,
+    rightTable: NativeTable | undefined,
+    options: { threshold: number; inclusive: boolean; threads: number; names: string[] },
+  ): NativeLshJoin
+}
+
+/** A join that goes step by step. */
+export interface NativeLshJoin {
+  /** The next pairs as an Arrow IPC stream, maybe none; null (or undefined) when there are no more. */
+  step(job: NativeJob): Promise<Uint8Array | undefined | null>
+  schemaIpc(): Uint8Array
+}
+
 export interface Addon {
   Job: new () => NativeJob
   cpu(): { level: CpuLevel; threads: number; model: string }
@@ -496,6 +548,9 @@ export interface Addon {
   concatItemColumns(tables: NativeTable[]): Promise<NativeTable>
   /** Gives ids that are row numbers others, from `first` on. */
   numberRows(table: NativeTable, first: number): void
+  newHasher(options: LshOptions): NativeHasher
+  /** Tables that were written, for the same items as they were read again. */
+  openLsh(path: string, items: NativeItems, job: NativeJob): Promise<NativeLsh>
   matchIds(items: NativeTable, queries: NativeTable): Promise<NativeIdMatches>
   groupRows(table: NativeTable, column: string): Promise<NativeGroups>
   createCandidates(numQueries: number, k: number): NativeCandidates

@@ -68,7 +68,7 @@ async function passed(stage: FittedStage, table: TableInput, call: EngineCall): 
 
 async function disposeNew(fitted: readonly FittedStage[], given: readonly PipelineStage[]): Promise<void> {
   for (const stage of fitted)
-    if (stage instanceof KnnModel && !given.includes(stage)) await stage[Symbol.asyncDispose]()
+    if (Symbol.asyncDispose in stage && !given.includes(stage)) await stage[Symbol.asyncDispose]()
 }
 
 /** What `Pipeline` fitted. Holds the native memory of its models: dispose of it. */

@@ -2,8 +2,10 @@
 import type { EngineCall } from '../engine/engine.ts'
 import { invalidOption, NighError } from '../errors.ts'
 import { BruteForce, BruteForceModel } from './brute-force.ts'
+import { BucketedRandomProjectionLSH } from './bucketed-random-projection-lsh.ts'
 import { KnnModel } from './knn-model.ts'
 import type { NearestNeighborsOptions } from './knn-params.ts'
+import { BucketedRandomProjectionLSHModel } from './lsh-model.ts'
 import { readDirectory } from './model-directory.ts'
 import { NearestNeighbors, NearestNeighborsModel } from './nearest-neighbors.ts'
 import { Normalizer } from './normalizer.ts'
@@ -11,7 +13,7 @@ import { Transformer } from './transformer.ts'
 import { VectorConverter } from './vector-converter.ts'
 
 /** What learns from a table. */
-export type Estimator = NearestNeighbors | BruteForce
+export type Estimator = NearestNeighbors | BruteForce | BucketedRandomProjectionLSH
 
 /** What has nothing more to learn. */
 export type FittedStage = Transformer | KnnModel
@@ -22,6 +24,7 @@ export type PipelineStage = Estimator | FittedStage
 const ESTIMATORS: Record<string, new (options: object) => Estimator | Transformer> = {
   NearestNeighbors,
   BruteForce,
+  BucketedRandomProjectionLSH,
   Normalizer,
   VectorConverter,
 }
@@ -46,6 +49,7 @@ export async function loadStage(path: string, call: LoadOptions = {}): Promise<F
   const { manifest } = await readDirectory(path)
   if (manifest.kind === 'NearestNeighborsModel') return NearestNeighborsModel.load(path, call)
   if (manifest.kind === 'BruteForceModel') return BruteForceModel.load(path, call)
+  if (manifest.kind === 'BucketedRandomProjectionLSHModel') return BucketedRandomProjectionLSHModel.load(path, call)
   const stage = Object.hasOwn(ESTIMATORS, manifest.kind)
     ? stageFrom({ ...manifest.params, kind: manifest.kind })
     : undefined

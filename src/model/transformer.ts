@@ -12,7 +12,7 @@ export abstract class Transformer {
   protected abstract readonly docs: readonly ParamDoc[]
 
   /** One table with the column. */
-  protected abstract map(table: Table): Table
+  protected abstract map(table: Table): Table | Promise<Table>
 
   /** A line for each param: what it does, its range, its default and its value. */
   explainParams(): string {
@@ -33,7 +33,7 @@ export abstract class Transformer {
     const map = (table: Table) => this.map(table)
     return {
       async *[Symbol.asyncIterator]() {
-        for await (const table of given) yield map(table)
+        for await (const table of given) yield await map(table)
       },
     }
   }

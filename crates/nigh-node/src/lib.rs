@@ -15,6 +15,7 @@ mod items;
 mod job;
 mod judge;
 mod kept;
+mod lsh;
 mod partitions;
 mod rows;
 mod scan;

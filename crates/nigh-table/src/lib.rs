@@ -54,6 +54,7 @@ pub use write::neighbors::{
     Layout, NeighborWriter, NeighborsRef, WriteOptions, Written, check_output, write_to_ipc_bytes,
 };
 pub use write::output::{BatchSink, Compression, WriteFormat};
+pub use write::pairs::PairWriter;
 pub use write::rejects::write_rejects;
 pub use write::temp::{clean_leftovers, temp_name};
 

@@ -1,7 +1,7 @@
 //! Rows against rows: a scan of inner products finds what may be near, and the true distance decides.
 
 use super::buckets::Buckets;
-use super::join::Pairs;
+use super::join::Meeting;
 use crate::comparison::{Comparison, Products};
 use crate::items::Items;
 use crate::kernel::panel::pack_f32;
@@ -51,9 +51,9 @@ const FEW: usize = 12;
 /// Norms beyond which f32 scores may overflow.
 const LARGE: f64 = 1e15;
 
-/// The pairs of a block that are near enough, by row.
-pub(super) fn pairs_of(block: &Block, within: Within) -> Pairs {
-    let mut found = Found { block, within, pairs: Vec::new() };
+/// The pairs of a block that are near enough, in the order of distinct numbers.
+pub(super) fn meetings_of(block: &Block, within: Within) -> Vec<Meeting> {
+    let mut found = Found { block, within, meetings: Vec::new() };
     let (left, right) = (block.left, block.right);
     let scanned = left.0.is_made_of_products() && left.2.len() > 1 && right.2.len() > FEW;
     if !(scanned && scan(block, within, &mut found)) {
@@ -61,19 +61,15 @@ pub(super) fn pairs_of(block: &Block, within: Within) -> Pairs {
             (0..right.2.len()).for_each(|j| found.check(i, j));
         }
     }
-    let mut pairs = found.pairs;
-    pairs.sort_unstable_by_key(|pair| (pair.0, pair.1));
-    Pairs {
-        left: pairs.iter().map(|pair| pair.0).collect(),
-        right: pairs.iter().map(|pair| pair.1).collect(),
-        distances: pairs.iter().map(|pair| pair.2).collect(),
-    }
+    let mut meetings = found.meetings;
+    meetings.sort_unstable_by_key(|meeting| (meeting.left, meeting.right));
+    meetings
 }
 
 struct Found<'a> {
     block: &'a Block<'a>,
     within: Within,
-    pairs: Vec<(u32, u32, f32)>,
+    meetings: Vec<Meeting>,
 }
 
 impl Found<'_> {
@@ -97,22 +93,8 @@ impl Found<'_> {
             return;
         }
         let Some(distance) = self.within.of(left.0, p, right.0, q) else { return };
-        let (x, y) = ([left.0.distinct_at(p)], [right.0.distinct_at(q)]);
-        let rows = members(left.0, &x);
-        let others = members(right.0, &y);
-        for (at, &row) in rows.iter().enumerate() {
-            let others = if own { &others[at + 1..] } else { others };
-            self.pairs.extend(others.iter().map(|&other| match diagonal {
-                Some(_) if other < row => (other, row, distance),
-                _ => (row, other, distance),
-            }));
-        }
+        self.meetings.push(Meeting { left: left.0.distinct_at(p), right: right.0.distinct_at(q), distance });
     }
-}
-
-/// The rows of a distinct number.
-fn members<'a>(items: &'a Items, distinct: &'a [u32; 1]) -> &'a [u32] {
-    items.distinct.as_ref().map_or(distinct, |all| all.members(distinct[0]))
 }
 
 /// Scans the right rows for each left one, and checks what may be near. False where f32 would overflow: nothing was done then.

@@ -5,6 +5,7 @@ use super::random::JavaRandom;
 use crate::comparison::{Bits, Comparison, Numbers, Products};
 use crate::control::{Error, Result};
 use crate::metric::Metric;
+use crate::parallel::with_threads;
 use rayon::prelude::*;
 
 /// Whose hash functions.
@@ -131,6 +132,11 @@ impl Hasher {
         self.dim
     }
 
+    /// As [`Hasher::hash_rows`], on so many threads.
+    pub fn hash_all(&self, rows: &[f32], threads: usize) -> Result<Vec<i64>> {
+        with_threads(threads, || Ok(self.hash_rows(rows)))
+    }
+
     /// Hashes of rows (row-major), a hash of each table a row; on the threads of the pool.
     pub fn hash_rows(&self, rows: &[f32]) -> Vec<i64> {
         const BLOCK: usize = 256;
@@ -138,14 +144,20 @@ impl Hasher {
             return Vec::new();
         }
         let mut out = vec![0; rows.len() / self.dim * self.num_tables];
-        out.par_chunks_mut(BLOCK * self.num_tables).zip(rows.par_chunks(BLOCK * self.dim)).for_each_init(
-            Scratch::default,
-            |scratch, (out, rows)| {
+        out.par_chunks_mut(BLOCK * self.num_tables)
+            .zip(rows.par_chunks(BLOCK * self.dim))
+            .for_each_init(Scratch::default, |scratch, (out, rows)| self.hash_block(rows, scratch, out));
+        out
+    }
+
+    fn hash_block(&self, rows: &[f32], scratch: &mut Scratch, out: &mut [i64]) {
+        match &self.kind {
+            Kind::Lines(projections) => projections.cells(rows, &mut scratch.products, out),
+            _ => {
                 let hashes = out.chunks_exact_mut(self.num_tables);
                 rows.chunks_exact(self.dim).zip(hashes).for_each(|(row, out)| self.hash(row, scratch, out));
-            },
-        );
-        out
+            }
+        }
     }
 
     /// The hashes of one row.

@@ -5,7 +5,7 @@
 //! Where the buckets of all tables have more pairs than there are, each pair is compared once instead, and given if it meets.
 
 use super::Lsh;
-use super::block::{Block, Within, pairs_of};
+use super::block::{Block, Within, meetings_of};
 use crate::control::{Control, Error, Result, check};
 use crate::items::Items;
 use crate::parallel::with_threads;
@@ -29,16 +29,28 @@ pub struct Pairs {
     pub distances: Vec<f32>,
 }
 
+/// Distinct numbers of rows that are near enough.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Meeting {
+    pub left: u32,
+    pub right: u32,
+    pub distance: f32,
+}
+
 /// Hashed items on one side of a join.
 pub type Side<'a> = (&'a Items, &'a Lsh);
 
 /// Rows of the left and of the right side that one task compares.
 const LEFT_BLOCK: usize = 512;
 const RIGHT_BLOCK: usize = 16_384;
-/// Comparisons of one step: in a fraction of a second, and so many pairs at most.
+/// Comparisons of one step: a fraction of a second. So many meetings at most come of it.
 const STEP: u64 = 1 << 27;
+/// Tasks of one step: buckets may have a row each.
+const TASKS: usize = 1 << 16;
+/// Pairs that one step gives: of many equal rows all are pairs.
+const PAIRS: usize = 1 << 22;
 
-/// A join that goes step by step: the pairs come by table, by bucket, and by row. Sides are the same at each call.
+/// A join that goes step by step. The order of the pairs depends on nothing but sides and params; sides are the same at each call.
 pub struct SimilarityJoin {
     within: Within,
     threads: usize,
@@ -46,16 +58,24 @@ pub struct SimilarityJoin {
     tables: Vec<Vec<[u32; 2]>>,
     /// All pairs are compared, and no tables are gone through.
     every: bool,
+    /// In all, and those of the steps so far.
+    comparisons: u64,
+    done: u64,
     table: usize,
     bucket: usize,
     /// Rows of both sides of the bucket that are done.
     left: usize,
     right: usize,
+    /// What was found and not given yet: from this one on, of its rows from these on.
+    meetings: Vec<Meeting>,
+    at: usize,
+    row: usize,
+    other: usize,
 }
 
 impl SimilarityJoin {
-    /// `right` is None where the left side is joined with itself. `control` counts comparisons, of all steps.
-    pub fn new(left: Side, right: Option<Side>, asked: &PairsWithin, control: &dyn Control) -> Result<SimilarityJoin> {
+    /// `right` is None where the left side is joined with itself.
+    pub fn new(left: Side, right: Option<Side>, asked: &PairsWithin) -> Result<SimilarityJoin> {
         for (items, lsh) in [Some(left), right].into_iter().flatten() {
             lsh.check(items)?;
         }
@@ -66,7 +86,12 @@ impl SimilarityJoin {
         let own = right.is_none();
         let tables: Vec<Vec<[u32; 2]>> =
             (0..a.num_tables).map(|table| common(a.hashes(table), b.hashes(table))).collect();
-        let size = |n: usize, m: usize| if own { n as u64 * (n as u64 + 1) / 2 } else { n as u64 * m as u64 };
+        let twins = left.0.distinct.is_some();
+        let size = |n: usize, m: usize| match own {
+            true if n == 1 && !twins => 0,
+            true => n as u64 * (n as u64 + 1) / 2,
+            false => n as u64 * m as u64,
+        };
         let met: u64 = tables
             .iter()
             .enumerate()
@@ -75,16 +100,38 @@ impl SimilarityJoin {
             .sum();
         let all = size(a.num_positions, b.num_positions);
         let every = met > all;
-        control.set_total(met.min(all));
         let within = Within { threshold: asked.threshold, inclusive: asked.inclusive };
-        Ok(SimilarityJoin { within, threads: asked.threads, tables, every, table: 0, bucket: 0, left: 0, right: 0 })
+        Ok(SimilarityJoin {
+            within,
+            threads: asked.threads,
+            tables,
+            every,
+            comparisons: met.min(all),
+            done: 0,
+            table: 0,
+            bucket: 0,
+            left: 0,
+            right: 0,
+            meetings: Vec::new(),
+            at: 0,
+            row: 0,
+            other: 0,
+        })
     }
 
-    /// The pairs of the next buckets; None when there are no more. A step may have none.
+    /// Comparisons of all steps, and of those so far.
+    pub fn progress(&self) -> (u64, u64) {
+        (self.comparisons, self.done)
+    }
+
+    /// The pairs of the next buckets; None when there are no more. A step may have none. `control` counts comparisons.
     pub fn step(&mut self, left: Side, right: Option<Side>, control: &dyn Control) -> Result<Option<Pairs>> {
-        let mut tasks = Vec::new();
-        let mut work = 0;
-        while work < STEP {
+        if self.at < self.meetings.len() {
+            check(control)?;
+            return Ok(Some(self.pairs(left.0, right.map(|side| side.0))));
+        }
+        let (mut tasks, mut work) = (Vec::new(), 0);
+        while work < STEP && tasks.len() < TASKS {
             let Some(task) = self.next_task(left, right) else { break };
             work += task.comparisons();
             tasks.push(task);
@@ -92,44 +139,55 @@ impl SimilarityJoin {
         if tasks.is_empty() {
             return Ok(None);
         }
-        let every: [Vec<u32>; 2] = match self.every {
-            true => [left, right.unwrap_or(left)].map(|side| (0..side.1.buckets.num_positions as u32).collect()),
-            false => Default::default(),
-        };
-        let (within, all) = (self.within, self.every);
+        let every = self.every.then(|| {
+            let all = |side: Side| (0..side.1.buckets.num_positions as u32).collect::<Vec<u32>>();
+            [all(left), all(right.unwrap_or(left))]
+        });
+        let within = self.within;
         let found = with_threads(self.threads, || {
-            let found: Vec<Result<Pairs>> = tasks
+            let found: Result<Vec<Vec<Meeting>>> = tasks
                 .par_iter()
                 .map(|task| {
                     check(control)?;
-                    let (a, b) = (&left.1.buckets, &right.unwrap_or(left).1.buckets);
-                    let [x, y] = match all {
-                        true => [&every[0][..], &every[1][..]],
-                        false => [a.bucket(task.table, task.buckets[0]), b.bucket(task.table, task.buckets[1])],
-                    };
-                    let block = Block {
-                        left: (left.0, a, &x[task.left.clone()]),
-                        right: right
-                            .map_or((left.0, b, &y[task.right.clone()]), |side| (side.0, b, &y[task.right.clone()])),
-                        // Where rows meet themselves.
-                        diagonal: right.is_none().then(|| task.left.start as isize - task.right.start as isize),
-                        table: (!all).then_some(task.table),
-                    };
-                    let pairs = pairs_of(&block, within);
+                    let meetings = meetings_of(&task.block(left, right, every.as_ref()), within);
                     control.advance(task.comparisons());
-                    Ok(pairs)
+                    Ok(meetings)
                 })
                 .collect();
-            Ok(found)
+            found
         })?;
+        self.done += work;
+        (self.meetings, self.at) = (found.concat(), 0);
+        Ok(Some(self.pairs(left.0, right.map(|side| side.0))))
+    }
+
+    /// The next pairs of what was found.
+    fn pairs(&mut self, left: &Items, right: Option<&Items>) -> Pairs {
         let mut pairs = Pairs::default();
-        for part in found {
-            let part = part?;
-            pairs.left.extend(part.left);
-            pairs.right.extend(part.right);
-            pairs.distances.extend(part.distances);
+        while pairs.left.len() < PAIRS {
+            let Some(Meeting { left: x, right: y, distance }) = self.meetings.get(self.at) else { break };
+            let (rows, others) = (members(left, x), members(right.unwrap_or(left), y));
+            let own = right.is_none();
+            if self.row >= rows.len() {
+                (self.at, self.row, self.other) = (self.at + 1, 0, 0);
+                continue;
+            }
+            // Equal rows meet those behind them.
+            let first = self.other.max(if own && x == y { self.row + 1 } else { 0 }).min(others.len());
+            let end = others.len().min(first + PAIRS - pairs.left.len());
+            let row = rows[self.row];
+            for &other in &others[first..end] {
+                let (row, other) = if own && other < row { (other, row) } else { (row, other) };
+                pairs.left.push(row);
+                pairs.right.push(other);
+                pairs.distances.push(*distance);
+            }
+            match end == others.len() {
+                true => (self.row, self.other) = (self.row + 1, 0),
+                false => self.other = end,
+            }
         }
-        Ok(Some(pairs))
+        pairs
     }
 
     fn next_task(&mut self, left: Side, right: Option<Side>) -> Option<Task> {
@@ -148,7 +206,9 @@ impl SimilarityJoin {
                 let buckets = [x as usize, y as usize];
                 (buckets, a.bucket(self.table, buckets[0]).len(), b.bucket(self.table, buckets[1]).len())
             };
-            if self.left >= n || m == 0 {
+            // A row of its own bucket meets nobody, but for its twins.
+            let alone = right.is_none() && n == 1 && left.0.distinct.is_none();
+            if self.left >= n || m == 0 || alone {
                 (self.left, self.right) = (0, 0);
                 self.bucket += 1;
                 continue;
@@ -176,6 +236,22 @@ struct Task {
 }
 
 impl Task {
+    /// `every` has all positions of both sides, where all are compared.
+    fn block<'a>(&self, left: Side<'a>, right: Option<Side<'a>>, every: Option<&'a [Vec<u32>; 2]>) -> Block<'a> {
+        let other = right.unwrap_or(left);
+        let (a, b) = (&left.1.buckets, &other.1.buckets);
+        let [x, y] = match every {
+            Some([x, y]) => [&x[..], &y[..]],
+            None => [a.bucket(self.table, self.buckets[0]), b.bucket(self.table, self.buckets[1])],
+        };
+        Block {
+            left: (left.0, a, &x[self.left.clone()]),
+            right: (other.0, b, &y[self.right.clone()]),
+            diagonal: self.own.then(|| self.left.start as isize - self.right.start as isize),
+            table: every.is_none().then_some(self.table),
+        }
+    }
+
     fn comparisons(&self) -> u64 {
         let (n, m) = (self.left.len() as u64, self.right.len() as u64);
         match self.own && self.right.start == self.left.start {
@@ -184,6 +260,11 @@ impl Task {
             false => n * m,
         }
     }
+}
+
+/// The rows of a distinct number.
+fn members<'a>(items: &'a Items, distinct: &'a u32) -> &'a [u32] {
+    items.distinct.as_ref().map_or(std::slice::from_ref(distinct), |all| all.members(*distinct))
 }
 
 /// The numbers of hashes that both have (ascending).

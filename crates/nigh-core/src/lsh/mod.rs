@@ -55,6 +55,12 @@ impl Lsh {
         &self.hasher
     }
 
+    /// Bytes of the tables that are always in memory.
+    pub fn heap_bytes(&self) -> usize {
+        let Buckets { hashes, starts, positions, bucket_of, .. } = &self.buckets;
+        hashes.heap_bytes() + starts.heap_bytes() + positions.heap_bytes() + bucket_of.heap_bytes()
+    }
+
     /// Refuses other items than were hashed.
     fn check(&self, items: &Items) -> Result<()> {
         if items.num_distinct() == self.buckets.num_positions {

@@ -45,6 +45,13 @@ impl Projections {
         self.errors.len()
     }
 
+    /// The cells of rows in each projection, row after row. `scratch` is any.
+    pub fn cells(&self, rows: &[f32], scratch: &mut Vec<f32>, cells: &mut [i64]) {
+        scratch.resize(self.count() + 1, 0.0);
+        cells_of_rows(self, rows, scratch, cells);
+    }
+
+    #[inline(always)]
     fn vector(&self, i: usize) -> &[f64] {
         &self.vectors[i * self.dim..][..self.dim]
     }
@@ -53,21 +60,24 @@ impl Projections {
     pub fn product(&self, row: &[f32], i: usize) -> f64 {
         product(row, self.vector(i))
     }
+}
 
-    /// The cell of a row in each projection. `scratch` has room for them and one more.
-    pub fn cells(&self, row: &[f32], scratch: &mut Vec<f32>, cells: &mut [i64]) {
-        scratch.resize(self.count() + 1, 0.0);
-        products(row, &self.single, scratch);
-        let norm = (scratch[self.count()] as f64).sqrt() * 1.001;
-        for (i, out) in cells.iter_mut().enumerate() {
-            let Errors { relative, absolute } = self.errors[i];
-            let (about, error) = (scratch[i] as f64, relative * norm + absolute);
-            let (low, high) = (self.cell.place(about - error, i).floor(), self.cell.place(about + error, i).floor());
+/// All of it in one function, for each level once: to floor a number is an instruction there and a call elsewhere.
+#[inline(always)]
+fn cells_body(projections: &Projections, rows: &[f32], scratch: &mut [f32], cells: &mut [i64]) {
+    let Projections { dim, cell, single, errors, .. } = projections;
+    for (row, cells) in rows.chunks_exact((*dim).max(1)).zip(cells.chunks_exact_mut(errors.len())) {
+        products(row, single, scratch);
+        let (norm2, products) = scratch.split_last().expect("room for the norm");
+        let norm = (*norm2 as f64).sqrt() * 1.001;
+        for (i, ((out, &about), errors)) in cells.iter_mut().zip(products).zip(errors).enumerate() {
+            let (about, error) = (about as f64, errors.relative * norm + errors.absolute);
+            let (low, high) = (cell.place(about - error, i).floor(), cell.place(about + error, i).floor());
             // What overflows is infinite or NaN, and never sure.
             let sure = low == high && low.is_finite() && error.is_finite();
             *out = match sure {
                 true => low as i64,
-                false => self.cell.of(self.product(row, i), i),
+                false => cell.of(product_body(row, projections.vector(i)), i),
             };
         }
     }
@@ -75,7 +85,7 @@ impl Projections {
 
 /// Products of a row with vectors of its length, and behind them its squared norm; in f32.
 #[inline(always)]
-fn products_body(row: &[f32], vectors: &[f32], out: &mut [f32]) {
+fn products(row: &[f32], vectors: &[f32], out: &mut [f32]) {
     let (norm2, out) = out.split_last_mut().expect("room for the norm");
     for (vector, out) in vectors.chunks_exact(row.len().max(1)).zip(out) {
         *out = single(row, vector);
@@ -129,7 +139,7 @@ fn product_body(row: &[f32], vector: &[f64]) -> f64 {
 }
 
 for_each_level! {
-    fn products(row: &[f32], vectors: &[f32], out: &mut [f32]) = products_body;
+    fn cells_of_rows(projections: &Projections, rows: &[f32], scratch: &mut [f32], cells: &mut [i64]) = cells_body;
 }
 for_each_level! {
     fn product(row: &[f32], vector: &[f64]) -> f64 = product_body;

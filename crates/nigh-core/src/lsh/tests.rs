@@ -110,7 +110,7 @@ fn min_hashes_are_the_least_of_their_positions() {
 
 /// Pairs of a join, and of one by one comparisons.
 fn joined(left: (&Items, &Lsh), right: Option<(&Items, &Lsh)>, within: &PairsWithin) -> Vec<(u32, u32, u32)> {
-    let mut join = SimilarityJoin::new(left, right, within, &()).unwrap();
+    let mut join = SimilarityJoin::new(left, right, within).unwrap();
     let mut all = Vec::new();
     while let Some(pairs) = join.step(left, right, &()).unwrap() {
         let distances = pairs.distances.iter().map(|d| d.to_bits());
@@ -192,10 +192,30 @@ fn joins_of_large_buckets_are_cut_and_lose_nothing() {
         let within = PairsWithin { threshold, inclusive: false, threads: 2 };
         let found = joined((&items, &lsh), None, &within);
         assert_eq!(found, joined((&items, &lsh), None, &PairsWithin { threads: 1, ..within }));
+        assert!(found.iter().all(|pair| pair.0 < pair.1));
         let expected = one_by_one((&items, &lsh), None, &within);
         assert!(expected.len() > 50);
         assert_eq!(sorted(found), expected);
     }
+}
+
+#[test]
+fn equal_rows_are_given_in_parts() {
+    // More pairs than a step gives, of one vector and of two.
+    let vectors = [vec![1.0; 3000], vec![1.5; 900]].concat();
+    let (items, lsh) = built(vectors, 1, "l2", false, &params(Family::Spark, 100.0, 3));
+    let within = PairsWithin { threshold: 1.0, inclusive: false, threads: 2 };
+    let mut join = SimilarityJoin::new((&items, &lsh), None, &within).unwrap();
+    let (mut seen, mut steps) = (BTreeSet::new(), 0);
+    while let Some(pairs) = join.step((&items, &lsh), None, &()).unwrap() {
+        steps += 1;
+        for ((&a, &b), &distance) in pairs.left.iter().zip(&pairs.right).zip(&pairs.distances) {
+            assert!(a < b && seen.insert((a as u64) << 32 | b as u64));
+            assert_eq!(distance, if (a < 3000) == (b < 3000) { 0.0 } else { 0.5 });
+        }
+    }
+    assert!(steps > 1);
+    assert_eq!(seen.len(), 3900 * 3899 / 2);
 }
 
 #[test]
@@ -209,8 +229,10 @@ fn a_join_that_would_compare_all_twice_compares_them_once() {
     let (items, lsh) = built(gaussian(300, 4, 1), 4, "l2", false, &params(Family::Spark, 50.0, 8));
     let within = PairsWithin { threshold: 1.0, inclusive: false, threads: 1 };
     let (left, count) = ((&items, &lsh), Count(Default::default()));
-    let mut join = SimilarityJoin::new(left, None, &within, &count).unwrap();
+    let mut join = SimilarityJoin::new(left, None, &within).unwrap();
+    assert_eq!(join.progress(), (300 * 301 / 2, 0));
     while join.step(left, None, &count).unwrap().is_some() {}
+    assert_eq!(join.progress().1, 300 * 301 / 2);
     assert_eq!(count.0.into_inner(), 300 * 301 / 2);
 }
 
@@ -363,7 +385,7 @@ fn a_cancelled_control_ends_the_work() {
     }
     let (mut items, lsh) = built(gaussian(100, 4, 1), 4, "l2", false, &params(Family::Spark, 1.0, 2));
     let within = PairsWithin { threshold: 1.0, inclusive: false, threads: 1 };
-    let mut join = SimilarityJoin::new((&items, &lsh), None, &within, &()).unwrap();
+    let mut join = SimilarityJoin::new((&items, &lsh), None, &within).unwrap();
     assert_eq!(join.step((&items, &lsh), None, &Now), Err(Error::Cancelled));
     assert!(matches!(Lsh::build(&mut items, l2(Family::Spark, 1.0, 1, 4).into(), 1, &Now), Err(Error::Cancelled)));
 }

@@ -5,5 +5,6 @@ pub(crate) mod gather;
 pub(crate) mod items;
 pub(crate) mod neighbors;
 pub(crate) mod output;
+pub(crate) mod pairs;
 pub(crate) mod rejects;
 pub(crate) mod temp;
