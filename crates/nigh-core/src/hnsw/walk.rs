@@ -9,6 +9,10 @@ use super::codes::Scorer;
 use super::pool::{Pool, Visited};
 use crate::memory::prefetch;
 
+/// A walk compares all nodes of the lowest level with so few: a few steps from the very top would cost as much, and may lead
+/// away from where the nearest are.
+const SCANNED: usize = 256;
+
 pub(super) struct Walk {
     pub pool: Pool,
     pub visited: Visited,
@@ -27,21 +31,32 @@ pub(super) struct Walk {
 impl Walk {
     pub fn new(num_positions: usize, most: usize) -> Walk {
         let room = || Vec::with_capacity(most);
-        let (nodes, positions, keys) = (room(), room(), vec![0; most.max(1)]);
+        let (nodes, positions, keys) = (room(), room(), vec![0; most.max(SCANNED)]);
         let (pool, visited) = (Pool::default(), Visited::new(num_positions));
         Walk { pool, visited, level: 0, node: 0, key: 0, ef: 1, nodes, positions, keys }
     }
 
-    /// Begins at the top.
+    /// Begins at the nearest of the nodes of a small level.
     pub fn start(&mut self, links: View, scorer: &impl Scorer, ef: usize) {
         self.visited.clear();
         self.pool.reset(ef);
         self.ef = ef;
         self.level = links.upper.len();
-        self.node = links.entry;
-        self.keys[0] = u32::MAX;
-        scorer.keys(&[links.position(self.level, self.node)], &mut self.keys);
-        self.key = self.keys[0];
+        let small = links.upper.iter().position(|upper| upper.members.len() <= SCANNED);
+        (self.node, self.key) = match small {
+            Some(level) => {
+                self.level = level + 1;
+                let members = &links.upper[level].members;
+                scorer.keys(members, &mut self.keys[..members.len()]);
+                let keyed = self.keys.iter().zip(0..members.len() as u32).map(|(&key, node)| (key, node));
+                let (key, node) = keyed.min().expect("a level has members");
+                (node, key)
+            }
+            None => {
+                scorer.keys(&[links.position(self.level, links.entry)], &mut self.keys[..1]);
+                (links.entry, self.keys[0])
+            }
+        };
         if self.level == 0 {
             self.begin_items();
         }
