@@ -92,7 +92,7 @@ impl HnswParams {
 
     /// Candidates of a node from the join.
     fn width(&self) -> usize {
-        (self.ef_construction / WIDTH_SHARE).max(LEAST_WIDTH).min(MAX_WIDTH)
+        (self.ef_construction / WIDTH_SHARE).clamp(LEAST_WIDTH, MAX_WIDTH)
     }
 }
 

@@ -6,7 +6,7 @@ use super::walk::Walk;
 use std::ops::Range;
 
 /// Walks that take turns.
-pub(super) const TURNS: usize = 4;
+pub(super) const TURNS: usize = 6;
 
 /// Walks for each of some askers, and calls `done` when its walk holds the `ef` nearest that it met. `ask` makes what compares
 /// with an asker, out of what compared with the one before.

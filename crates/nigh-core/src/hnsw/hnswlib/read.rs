@@ -75,7 +75,7 @@ pub fn read_hnswlib(path: &Path, comparison: Comparison, dim: usize, control: &d
         reader.fill(&mut size)?;
         let size = u32::from_le_bytes(size) as usize;
         let levels = size / list.len();
-        if size % list.len() != 0 || levels > header.max_level.max(0) as usize || levels > 64 {
+        if !size.is_multiple_of(list.len()) || levels > header.max_level.max(0) as usize || levels > 64 {
             return Err(reader.corrupt(&format!("its row {row} is on {levels} levels")));
         }
         for level in 0..levels {
