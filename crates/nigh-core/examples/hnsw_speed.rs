@@ -1,10 +1,11 @@
 //! An HNSW graph, built and searched: `hnsw_speed ITEMS.f32 DIM METRIC QUERIES.f32 [option=value]...`, the files being raw
 //! little-endian rows. Options: m, ef-construction, seed, threads, k, ef (a list: 20,40), truth (a file to write the true
-//! distances to, [query][k]).
+//! distances to, [query][k]), write (a file of hnswlib to write), read (one to search in place of a graph of ITEMS).
 
 mod common;
 
 use common::{cpu_seconds, read, timed};
+use nigh_core::hnsw::hnswlib::{read_hnswlib, write_hnswlib};
 use nigh_core::hnsw::{Hnsw, HnswParams};
 use nigh_core::index::{Asked, Index};
 use nigh_core::{Comparison, Items, Precision, Queries, exact_search, recall};
@@ -30,7 +31,18 @@ fn main() {
         ef_construction: number("ef-construction", 200),
         seed: number("seed", 42) as u64,
     };
-    let hnsw = timed("build", || Hnsw::build(&mut items, params, threads, &()).unwrap());
+    let hnsw = match option("read") {
+        None => timed("build", || Hnsw::build(&mut items, params, threads, &()).unwrap()),
+        Some(path) => timed("read", || {
+            let file = read_hnswlib(path.as_ref(), comparison, dim, &()).unwrap();
+            items = Items::new(file.vectors.clone(), dim, comparison, threads, &()).unwrap();
+            file.graph(&items, threads, &()).unwrap()
+        }),
+    };
+    if let Some(path) = option("write") {
+        let labels: Vec<u64> = (0..items.num_rows() as u64).collect();
+        timed("write", || write_hnswlib(path.as_ref(), &items, &hnsw, &labels, |_| false).unwrap());
+    }
     println!("{:?}", hnsw.stats());
     let efs = option("ef").unwrap_or("10,16,20,28,40,56,80,112,160,240");
     for ef in efs.split(',').map(|ef| ef.parse::<usize>().expect("a number")) {

@@ -1,23 +1,24 @@
 //! The build, level by level: candidates, links, and the repair of what links do not reach.
 
 use super::codes::{Between, Codes, Scorer};
+use super::found::link_missed;
 use super::insert::inserted;
 use super::knn::{FEW, Joined, Near, cluster, copies};
 use super::lists::{Lists, Upper};
 use super::pool::MAX_POSITIONS;
 use super::prune::{Nodes, each_block, join, links};
 use super::repair::repair;
-use super::turns::{TURNS, Turns};
+use super::turns::{TURNS, in_turns};
 use super::walk::Walk;
 use super::{Hnsw, HnswParams, Links, View};
-use crate::cluster::{Clusters, Coder, rng::Rng};
+use crate::cluster::{Clusters, rng::Rng};
 use crate::control::{Control, Error, Result, check};
 use crate::graph::MAX_WIDTH;
 use crate::items::Items;
 use crate::memory::Aligned;
 use crate::metric::Metric;
 use crate::parallel::with_threads;
-use std::sync::Arc;
+use std::sync::{Mutex, PoisonError};
 
 /// Least candidates of a node.
 const LEAST_WIDTH: usize = 16;
@@ -57,14 +58,18 @@ impl Hnsw {
             };
             clusters = Some(lists);
         }
-        let codes = match Codes::suit(items) && n > 0 {
+        let coder = clusters.as_ref().filter(|_| own.is_none()).map(|lists| lists.coder.clone());
+        let codes = with_threads(threads, || Codes::of(items, coder, quiet))?;
+        if codes.is_none() {
+            // What codes do not tell apart, joins by codes do not either.
+            (clusters, own) = (None, None);
+        }
+        // Links are chosen by a metric, which inner products are not; codes have one more dimension for that.
+        let spread = match codes.is_none() && items.metric == Metric::Dot {
+            true => Some(copies(items, None, threads, quiet)?),
             false => None,
-            true => with_threads(threads, || {
-                let coder = clusters.as_ref().filter(|_| own.is_none()).map(|c| c.coder.clone());
-                Ok(Some(Codes::new(items, coder.unwrap_or_else(|| Arc::new(Coder::new(items))))))
-            })?,
         };
-        let build = Build { items, codes: codes.as_ref(), params, threads, quiet };
+        let build = Build { items: spread.as_ref().unwrap_or(items), codes: codes.as_ref(), params, threads, quiet };
         let upper = build.levels()?;
         let lists = build.items(clusters, own, &upper)?;
         let links = Links { lists, upper, entry: 0 };
@@ -87,7 +92,7 @@ impl HnswParams {
 
     /// Candidates of a node from the join.
     fn width(&self) -> usize {
-        (self.ef_construction / WIDTH_SHARE).max(LEAST_WIDTH).min(MAX_WIDTH)
+        (self.ef_construction / WIDTH_SHARE).clamp(LEAST_WIDTH, MAX_WIDTH)
     }
 }
 
@@ -174,8 +179,8 @@ impl Build<'_> {
     fn items(&self, clusters: Option<Clusters>, own: Option<Items>, upper: &[Upper]) -> Result<Lists> {
         let nodes = Nodes { items: self.items, codes: self.codes, members: None, len: self.items.num_distinct() };
         let most = 2 * self.params.m;
-        let lists = match clusters {
-            None => self.alone(nodes, most, upper)?,
+        let (mut lists, suspects) = match clusters {
+            None => (self.alone(nodes, most, upper)?, (0..nodes.len as u32).collect()),
             Some(clusters) => {
                 let asked = Joined::new(self.params.width(), self.params.seed);
                 let items = own.as_ref().unwrap_or(self.items);
@@ -186,33 +191,45 @@ impl Build<'_> {
                 self.walked(nodes, &first, most, upper)?
             }
         };
+        with_threads(self.threads, || link_missed(nodes, &mut lists, upper, suspects, self.quiet))?;
         Ok(find_lost(self.items, self.codes, lists, upper).share())
     }
 
-    /// Lists chosen anew, from what a walk to each item meets: the nearest alone lack the links by which walks come near.
+    /// Lists chosen anew, from what a walk to each item meets: the nearest alone lack the links by which walks come near. And the
+    /// items that their walks did not find.
     fn walked(
         &self,
         nodes: Nodes,
         first: &Lists<Aligned<u32>>,
         most: usize,
         upper: &[Upper],
-    ) -> Result<Lists<Aligned<u32>>> {
+    ) -> Result<(Lists<Aligned<u32>>, Vec<u32>)> {
+        let missed = Mutex::new(Vec::new());
         let (links, m) = (View { links: &first.links, stride: first.stride, upper, entry: 0 }, self.params.m);
         let ef = (self.params.ef_construction / WALK_SHARE).max(LEAST_WIDTH);
         with_threads(self.threads, || {
             let init = || (0..TURNS).map(|_| Walk::new(nodes.len, links.widest())).collect::<Vec<_>>();
             let own = each_block(nodes, m, init, |walks, chooser, range, own| {
                 check(self.quiet)?;
-                let turns = Turns { links, ef, ask: |between: &mut Between, node| between.ask(node as u32) };
+                let ask = |last: Option<_>, node| {
+                    let mut between = last.unwrap_or_else(|| nodes.between());
+                    between.ask(node as u32);
+                    between
+                };
                 let done = |node: usize, _: &Between, walk: &Walk| {
+                    if walk.pool.iter().all(|(_, met)| met != node as u32) {
+                        missed.lock().unwrap_or_else(PoisonError::into_inner).push(node as u32);
+                    }
                     let met = walk.pool.iter().map(|(_, other)| other);
                     chooser.take(node as u32, first.of(node).iter().copied().chain(met));
                     own(node, chooser.choose(m));
                 };
-                turns.walk(range, walks, || nodes.between(), done);
+                in_turns(links, ef, range, walks, ask, done);
                 Ok(())
             })?;
-            join(nodes, &own, most, self.quiet)
+            let mut missed = missed.into_inner().unwrap_or_else(PoisonError::into_inner);
+            missed.sort_unstable();
+            Ok((join(nodes, &own, most, self.quiet)?, missed))
         })
     }
 }

@@ -1,7 +1,10 @@
 //! Int8 codes row by row, for walks that gather rows.
 
+use super::knn::FEW;
+use super::resolve::resolves;
 use crate::cluster::{Coder, signed};
 use crate::column::Column;
+use crate::control::{Control, Result};
 use crate::items::Items;
 use crate::kernel::Level;
 use crate::kernel::gather::{Asking, LINE, MAX_STRIDE, gather};
@@ -31,7 +34,16 @@ impl Codes {
         item_dim.next_multiple_of(LINE).max(LINE)
     }
 
-    pub fn new(items: &Items, coder: Arc<Coder>) -> Codes {
+    /// Codes of items, unless they are few, or of no use.
+    pub fn of(items: &Items, coder: Option<Arc<Coder>>, control: &dyn Control) -> Result<Option<Codes>> {
+        if !Codes::suit(items) || items.num_distinct() <= FEW {
+            return Ok(None);
+        }
+        let codes = Codes::new(items, coder.unwrap_or_else(|| Arc::new(Coder::new(items))));
+        Ok(resolves(items, &codes, control)?.then_some(codes))
+    }
+
+    fn new(items: &Items, coder: Arc<Coder>) -> Codes {
         let (dim, stride) = (coder.item_dim(), Codes::stride_of(coder.item_dim()));
         let mut plane = Aligned::<i8>::zeroed(items.num_distinct() * stride);
         plane.par_chunks_mut(BLOCK * stride).enumerate().for_each(|(b, plane)| {

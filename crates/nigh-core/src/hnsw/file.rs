@@ -55,7 +55,11 @@ impl Hnsw {
             }
             let lists = read(&format!("hnsw.{i}.links"), members.len(), m as usize)?;
             // The levels above the items are small; of these, walks check what they read.
-            if members.iter().any(|&p| p as usize >= n) || below.iter().any(|&node| node as usize >= num_below) {
+            let is_below = |(&position, &node): (&u32, &u32)| match upper.last() {
+                None => position == node && (node as usize) < n,
+                Some(upper) => upper.members.get(node as usize) == Some(&position),
+            };
+            if !members.iter().zip(&*below).all(is_below) {
                 return Err(nonsense());
             }
             upper.push(Upper { members, below, lists });

@@ -33,10 +33,31 @@ impl Pool {
     /// Takes a position that it was not offered before.
     #[inline(always)]
     pub fn offer(&mut self, key: u32, position: u32) {
-        let entry = (key as u64) << 32 | (position as u64) << 1;
-        if entry >= self.limit() {
-            return;
+        let entry = entry_of(key, position);
+        if entry < self.limit() {
+            self.insert(entry);
         }
+    }
+
+    /// The same of several. Most are too far: which are is found out without branches, that nothing could foretell.
+    #[inline(always)]
+    pub fn offer_all(&mut self, keys: &[u32], positions: &[u32]) {
+        for (keys, positions) in keys.chunks(AT_ONCE).zip(positions.chunks(AT_ONCE)) {
+            let (mut near, mut count, limit) = ([0u64; AT_ONCE], 0, self.limit());
+            for (&key, &position) in keys.iter().zip(positions) {
+                near[count] = entry_of(key, position);
+                count += (near[count] < limit) as usize;
+            }
+            for &entry in &near[..count] {
+                if entry < self.limit() {
+                    self.insert(entry);
+                }
+            }
+        }
+    }
+
+    #[inline(always)]
+    fn insert(&mut self, entry: u64) {
         let at = self.entries.partition_point(|&e| e < entry);
         if self.entries.len() == self.room {
             self.entries.pop();
@@ -74,6 +95,14 @@ impl Pool {
     }
 }
 
+/// Positions that are looked at together.
+const AT_ONCE: usize = 64;
+
+#[inline(always)]
+fn entry_of(key: u32, position: u32) -> u64 {
+    (key as u64) << 32 | (position as u64) << 1
+}
+
 #[inline(always)]
 fn position_of(entry: u64) -> u32 {
     (entry as u32) >> 1
@@ -100,6 +129,21 @@ impl Visited {
             self.met.push(position);
         }
         is_new
+    }
+
+    /// Those of some positions that are new, into the front of `new`; how many there are. Without branches: whether a position
+    /// is new nothing foretells.
+    #[inline(always)]
+    pub fn insert_all(&mut self, positions: &[u32], new: &mut [u32]) -> usize {
+        let (new, mut count) = (&mut new[..positions.len()], 0);
+        for &position in positions {
+            let (word, bit) = (&mut self.bits[position as usize / 64], position % 64);
+            new[count] = position;
+            count += (*word >> bit & 1 ^ 1) as usize;
+            *word |= 1 << bit;
+        }
+        self.met.extend_from_slice(&new[..count]);
+        count
     }
 
     pub fn len(&self) -> usize {

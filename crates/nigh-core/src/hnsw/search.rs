@@ -1,7 +1,7 @@
 //! Searches: walks by codes whose best are compared by true distances, or walks by true distances.
 
 use super::codes::{ByCodes, ByDistance, Codes, Scorer, signed_key};
-use super::turns::{TURNS, Turns};
+use super::turns::{TURNS, in_turns};
 use super::walk::Walk;
 use super::{Hnsw, filtered};
 use crate::control::{Control, Result, check};
@@ -78,28 +78,33 @@ impl Search<'_> {
         let walks = &mut walks[..turns];
         match &self.hnsw.codes {
             Some(codes) => self.by_codes(codes, range, walks),
-            None => {
-                let (mut rescorer, mut scored) = (Rescorer::default(), Vec::new());
+            None => self.by_distances(range, walks),
+        }
+    }
+
+    fn by_distances(&self, range: Range<usize>, walks: &mut [Walk]) {
+        let (items, askers) = (self.items, self.askers);
+        let (mut rescorer, mut scored) = (Rescorer::default(), Vec::new());
+        let scorer = |asker| ByDistance::new(items, askers.vector(asker), askers.norm2(asker));
+        let mut take = |asker: usize, found: &mut dyn Iterator<Item = (u32, u32)>| {
+            scored.extend(found.map(|(key, p)| (signed_key(key), items.distinct_at(p as usize))));
+            // Those of one distance stood in the order of storage.
+            scored.sort_unstable();
+            rescorer.take_scored(scored.drain(..));
+            // SAFETY: each asker is in one block.
+            unsafe { self.emit(&mut rescorer, asker) };
+        };
+        match self.asked.keep {
+            Some(keep) => {
                 for asker in range {
-                    let (vector, norm2) = (self.askers.vector(asker), self.askers.norm2(asker));
-                    let scorer = ByDistance::new(self.items, vector, norm2);
-                    let distinct = |p: u32| self.items.distinct_at(p as usize);
-                    match self.asked.keep {
-                        Some(keep) => {
-                            let found = self.filtered(&scorer, keep, &mut walks[0]);
-                            scored.extend(found.iter().map(|&(key, p)| (signed_key(key), distinct(p))));
-                        }
-                        None => {
-                            walks[0].run(links, &scorer, self.ef);
-                            scored.extend(walks[0].pool.iter().map(|(key, p)| (signed_key(key), distinct(p))));
-                        }
-                    }
-                    // Those of one distance stood in the order of storage.
-                    scored.sort_unstable();
-                    rescorer.take_scored(scored.drain(..));
-                    // SAFETY: each asker is in one block.
-                    unsafe { self.emit(&mut rescorer, asker) };
+                    let found = self.filtered(&scorer(asker), keep, &mut walks[0]);
+                    take(asker, &mut found.into_iter());
                 }
+            }
+            None => {
+                let links = self.hnsw.links.view();
+                let ask = |_, asker| scorer(asker);
+                in_turns(links, self.ef, range, walks, ask, |asker, _, walk| take(asker, &mut walk.pool.iter()));
             }
         }
     }
@@ -132,15 +137,14 @@ impl Search<'_> {
             }
             return;
         }
-        let turns = Turns { links, ef: self.ef, ask: |scorer: &mut ByCodes, asker| scorer.ask(code(asker)) };
-        turns.walk(
-            range.clone(),
-            walks,
-            || ByCodes::of_queries(codes),
-            |asker, scorer, walk| {
-                self.finish(scorer, walk.pool.iter(), asker, &mut rescorer, &mut candidates);
-            },
-        );
+        let ask = |last: Option<_>, asker| {
+            let mut scorer = last.unwrap_or_else(|| ByCodes::of_queries(codes));
+            scorer.ask(code(asker));
+            scorer
+        };
+        in_turns(links, self.ef, range.clone(), walks, ask, |asker, scorer, walk| {
+            self.finish(scorer, walk.pool.iter(), asker, &mut rescorer, &mut candidates);
+        });
     }
 
     /// Candidates by codes (key, position), nearest first, to one asker's neighbors.

@@ -58,7 +58,7 @@ fn finds_most_neighbors_in_every_metric() {
     for name in NAMES {
         // Beyond what is compared all with all: by joins, or by insertions.
         let (items, hnsw) = built(rows_for(name, 5000, 10, 1), 10, name, small(8), 2);
-        assert_eq!(hnsw.codes.is_some(), items.is_made_of_products());
+        assert_eq!(hnsw.codes.is_some(), items.is_made_of_products(), "{name}");
         let queries = rows_for(name, 200, 10, 2);
         let found = mean_recall(&items, &hnsw, &queries, &asked(10, 100));
         assert!(found > 0.96, "{name}: {found}");
@@ -120,7 +120,9 @@ fn every_row_finds_itself() {
             let found = hnsw.search(&items, queries, &asked(1, 64), &()).unwrap();
             let truth = exact_search(&items, queries, 1, Precision::F32, None, 2, &()).unwrap();
             let lost = (0..n).filter(|&row| found.of(row).1 != truth.of(row).1).count();
-            assert_eq!(lost, 0, "{lost} of {n} by {name}");
+            // The largest product with a row is another row's, which a search may miss as any neighbor.
+            let allowed = if name == "dot" { n / 100 } else { 0 };
+            assert!(lost <= allowed, "{lost} of {n} by {name}");
         }
     }
 }
@@ -254,7 +256,7 @@ fn filters_are_kept_and_lose_little() {
 fn check_filter(items: &Items, hnsw: &Hnsw, queries: &[f32], keep: &Keep, name: &str) {
     let asked = Asked { keep: Some(keep), ..asked(10, 60) };
     let found = search(hnsw, items, vectors(queries), &asked, &()).unwrap();
-    assert!(found.rows.iter().all(|&row| keep.has_row(row)));
+    assert!((0..found.num_queries()).all(|q| found.of(q).0.iter().all(|&row| keep.has_row(row))));
     let exact = search(&crate::index::Flat, items, vectors(queries), &asked, &()).unwrap();
     assert_eq!(found.counts, exact.counts);
     let recalls = recall(&exact, &found);

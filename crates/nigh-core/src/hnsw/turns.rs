@@ -6,58 +6,49 @@ use super::walk::Walk;
 use std::ops::Range;
 
 /// Walks that take turns.
-pub(super) const TURNS: usize = 4;
+pub(super) const TURNS: usize = 6;
 
-/// What the walks have in common.
-pub(super) struct Turns<'a, Ask> {
-    pub links: View<'a>,
-    pub ef: usize,
-    /// Makes a scorer compare with an asker.
-    pub ask: Ask,
-}
-
-impl<Ask> Turns<'_, Ask> {
-    /// Walks for each of some askers, and calls `done` when its walk holds what was found.
-    pub fn walk<S: Scorer>(
-        &self,
-        mut askers: Range<usize>,
-        walks: &mut [Walk],
-        scorer: impl Fn() -> S,
-        mut done: impl FnMut(usize, &S, &Walk),
-    ) where
-        Ask: Fn(&mut S, usize),
-    {
-        let begin = |asker, scorer: &mut S, walk: &mut Walk| {
-            (self.ask)(scorer, asker);
-            walk.start(self.links, scorer, self.ef);
-            walk.advance(self.links);
-        };
-        let mut turns: Vec<(usize, S, &mut Walk)> = Vec::with_capacity(walks.len());
-        for (walk, asker) in walks.iter_mut().zip(askers.by_ref()) {
-            let mut scorer = scorer();
-            begin(asker, &mut scorer, walk);
-            turns.push((asker, scorer, walk));
+/// Walks for each of some askers, and calls `done` when its walk holds the `ef` nearest that it met. `ask` makes what compares
+/// with an asker, out of what compared with the one before.
+pub(super) fn in_turns<S: Scorer>(
+    links: View,
+    ef: usize,
+    mut askers: Range<usize>,
+    walks: &mut [Walk],
+    ask: impl Fn(Option<S>, usize) -> S,
+    mut done: impl FnMut(usize, &S, &Walk),
+) {
+    let begin = |last, asker, walk: &mut Walk| {
+        let scorer = ask(last, asker);
+        walk.start(links, &scorer, ef);
+        walk.advance(links);
+        scorer
+    };
+    let mut turns: Vec<(usize, Option<S>, &mut Walk)> = Vec::with_capacity(walks.len());
+    for walk in walks {
+        let Some(asker) = askers.next() else { break };
+        turns.push((asker, Some(begin(None, asker, walk)), walk));
+    }
+    while !turns.is_empty() {
+        for (_, scorer, walk) in &mut turns {
+            walk.gather(links, scorer.as_ref().expect("asked"));
         }
-        while !turns.is_empty() {
-            for (_, scorer, walk) in &mut turns {
-                walk.gather(self.links, scorer);
+        let mut i = 0;
+        while let Some((asker, scorer, walk)) = turns.get_mut(i) {
+            let compared = scorer.as_ref().expect("asked");
+            walk.score(links, compared);
+            if walk.advance(links) {
+                i += 1;
+                continue;
             }
-            let mut i = 0;
-            while let Some((asker, scorer, walk)) = turns.get_mut(i) {
-                walk.score(self.links, scorer);
-                if walk.advance(self.links) {
+            done(*asker, compared, walk);
+            match askers.next() {
+                Some(next) => {
+                    *asker = next;
+                    *scorer = Some(begin(scorer.take(), next, walk));
                     i += 1;
-                    continue;
                 }
-                done(*asker, scorer, walk);
-                match askers.next() {
-                    Some(another) => {
-                        *asker = another;
-                        begin(another, scorer, walk);
-                        i += 1;
-                    }
-                    None => drop(turns.swap_remove(i)),
-                }
+                None => drop(turns.swap_remove(i)),
             }
         }
     }

@@ -9,6 +9,10 @@ use super::codes::Scorer;
 use super::pool::{Pool, Visited};
 use crate::memory::prefetch;
 
+/// A walk compares all nodes of the lowest level with so few: a few steps from the very top would cost as much, and may lead
+/// away from where the nearest are.
+const SCANNED: usize = 256;
+
 pub(super) struct Walk {
     pub pool: Pool,
     pub visited: Visited,
@@ -22,26 +26,37 @@ pub(super) struct Walk {
     nodes: Vec<u32>,
     positions: Vec<u32>,
     keys: Vec<u32>,
+    count: usize,
 }
 
 impl Walk {
     pub fn new(num_positions: usize, most: usize) -> Walk {
-        let room = || Vec::with_capacity(most);
-        let (nodes, positions, keys) = (room(), room(), vec![0; most.max(1)]);
+        let (nodes, positions, keys) = (Vec::with_capacity(most), vec![0; most], vec![0; most.max(SCANNED)]);
         let (pool, visited) = (Pool::default(), Visited::new(num_positions));
-        Walk { pool, visited, level: 0, node: 0, key: 0, ef: 1, nodes, positions, keys }
+        Walk { pool, visited, level: 0, node: 0, key: 0, ef: 1, nodes, positions, keys, count: 0 }
     }
 
-    /// Begins at the top.
+    /// Begins at the nearest of the nodes of a small level.
     pub fn start(&mut self, links: View, scorer: &impl Scorer, ef: usize) {
         self.visited.clear();
         self.pool.reset(ef);
         self.ef = ef;
         self.level = links.upper.len();
-        self.node = links.entry;
-        self.keys[0] = u32::MAX;
-        scorer.keys(&[links.position(self.level, self.node)], &mut self.keys);
-        self.key = self.keys[0];
+        let small = links.upper.iter().position(|upper| upper.members.len() <= SCANNED);
+        (self.node, self.key) = match small {
+            Some(level) => {
+                self.level = level + 1;
+                let members = &links.upper[level].members;
+                scorer.keys(members, &mut self.keys[..members.len()]);
+                let keyed = self.keys.iter().zip(0..members.len() as u32).map(|(&key, node)| (key, node));
+                let (key, node) = keyed.min().expect("a level has members");
+                (node, key)
+            }
+            None => {
+                scorer.keys(&[links.position(self.level, links.entry)], &mut self.keys[..1]);
+                (links.entry, self.keys[0])
+            }
+        };
         if self.level == 0 {
             self.begin_items();
         }
@@ -66,38 +81,33 @@ impl Walk {
     /// Reads the links, and asks for the codes of those that are new.
     #[inline(always)]
     pub fn gather(&mut self, links: View, scorer: &impl Scorer) {
-        self.positions.clear();
         let places = links.places(self.level, self.node);
         if self.level == 0 {
             let n = links.num_positions() as u32;
             // The end of the list, or a number that no sound file has.
-            for &link in places.iter().take_while(|&&link| link < n) {
-                if self.visited.insert(link) {
-                    scorer.prefetch(link);
-                    self.positions.push(link);
-                }
-            }
+            let taken = places.iter().position(|&link| link >= n).unwrap_or(places.len());
+            self.count = self.visited.insert_all(&places[..taken], &mut self.positions);
+            self.positions[..self.count].iter().for_each(|&position| scorer.prefetch(position));
         } else {
             self.nodes.clear();
             let members = &links.upper[self.level - 1].members;
-            for &link in places {
+            for (&link, place) in places.iter().zip(&mut self.positions) {
                 let Some(&position) = members.get(link as usize) else { break };
                 scorer.prefetch(position);
                 self.nodes.push(link);
-                self.positions.push(position);
+                *place = position;
             }
+            self.count = self.nodes.len();
         }
     }
 
     /// Compares what was gathered.
     #[inline(always)]
     pub fn score(&mut self, links: View, scorer: &impl Scorer) {
-        let count = self.positions.len();
-        scorer.keys(&self.positions, &mut self.keys[..count]);
+        let (positions, keys) = (&self.positions[..self.count], &mut self.keys[..self.count]);
+        scorer.keys(positions, keys);
         if self.level == 0 {
-            for (&position, &key) in self.positions.iter().zip(&self.keys) {
-                self.pool.offer(key, position);
-            }
+            self.pool.offer_all(keys, positions);
             if let Some(next) = self.pool.next() {
                 prefetch(links.places(0, next));
             }

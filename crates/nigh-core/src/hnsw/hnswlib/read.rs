@@ -1,7 +1,6 @@
 //! A file of hnswlib as rows and a graph over them.
 
 use super::{DELETED, HEADER, Header, LIST_HEAD, check_metric};
-use crate::cluster::Coder;
 use crate::comparison::Comparison;
 use crate::control::{Control, Error, Result, check};
 use crate::hnsw::build::find_lost;
@@ -14,7 +13,6 @@ use crate::parallel::with_threads;
 use std::fs::File;
 use std::io::{BufReader, ErrorKind, Read};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 /// What a file holds. A node is a row.
 pub struct HnswlibFile {
@@ -77,7 +75,7 @@ pub fn read_hnswlib(path: &Path, comparison: Comparison, dim: usize, control: &d
         reader.fill(&mut size)?;
         let size = u32::from_le_bytes(size) as usize;
         let levels = size / list.len();
-        if size % list.len() != 0 || levels > header.max_level.max(0) as usize || levels > 64 {
+        if !size.is_multiple_of(list.len()) || levels > header.max_level.max(0) as usize || levels > 64 {
             return Err(reader.corrupt(&format!("its row {row} is on {levels} levels")));
         }
         for level in 0..levels {
@@ -148,8 +146,7 @@ impl HnswlibFile {
         };
         with_threads(threads, || {
             check(control)?;
-            let coded = Codes::suit(items) && n > 0;
-            let codes = coded.then(|| Codes::new(items, Arc::new(Coder::new(items))));
+            let codes = Codes::of(items, None, control)?;
             let lists = find_lost(items, codes.as_ref(), lists, &upper).share();
             Ok(Hnsw { params, links: Links { lists, upper, entry }, codes })
         })
