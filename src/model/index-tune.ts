@@ -45,7 +45,9 @@ export async function tuneEffort(
       const recalls = await choosing.at(effort, options)
       return mean(recalls) - RESERVE * standardError(recalls) >= target || mean(recalls) === 1
     }
-    let [low, high] = [0, Math.max(1, Math.min(k, 8))]
+    // One bucket a table may have fewer than k rows; from two on, tables are searched until there are k.
+    const fewest = segment.native.kind === 'lsh' ? 2 : 1
+    let [low, high] = [fewest - 1, Math.max(fewest, Math.min(k, 8))]
     while (!(await reaches(high)) && high < Math.min(MOST_EFFORT, 16 * rows.length)) [low, high] = [high, high * 2]
     while (high - low > Math.max(1, high * 0.05)) {
       const middle = Math.floor((low + high) / 2)

@@ -90,7 +90,7 @@ describe('Annoy', () => {
     const options = { format: 'annoy', metric: 'l2', dim: DIM } as const
     await expect(importIndex(at('none.ann'), options)).rejects.toMatchObject({ code: 'FILE_NOT_FOUND' })
     writeFileSync(at('cut.ann'), readFileSync(at('euclidean.ann')))
-    truncateSync(at('cut.ann'), 30_000)
+    truncateSync(at('cut.ann'), 40_000)
     await expect(importIndex(at('cut.ann'), options)).rejects.toMatchObject({ code: 'CORRUPT_INDEX' })
     await expect(importIndex(at('euclidean.ann'), { ...options, dim: 7 })).rejects.toMatchObject({
       code: 'CORRUPT_INDEX',
@@ -148,6 +148,8 @@ describe('hnswlib', () => {
     truncateSync(at('cut.bin'), 30_000)
     const options = { format: 'hnswlib', metric: 'l2', dim: DIM } as const
     await expect(importIndex(at('cut.bin'), options)).rejects.toMatchObject({ code: 'CORRUPT_INDEX' })
-    await expect(importIndex(at('l2.bin'), { ...options, dim: 7 })).rejects.toMatchObject({ code: 'CORRUPT_INDEX' })
+    await expect(importIndex(at('l2.bin'), { ...options, dim: 7 })).rejects.toMatchObject({
+      code: 'DIMENSION_MISMATCH',
+    })
   })
 })

@@ -38,7 +38,7 @@ impl Keys {
     }
 }
 
-/// The true distance of a slot's query and the item at a position.
+/// The true distance of a slot's query and an item.
 type Distance<'a> = Box<dyn Fn(usize, u32) -> f32 + 'a>;
 
 /// Candidates by slot. Rows are met in ascending order.
@@ -109,7 +109,7 @@ impl<'a> Kept<'a> {
         }
     }
 
-    /// The candidates of a slot (key and position), which it loses.
+    /// The candidates of a slot (key and row), which it loses.
     pub fn finish(&mut self, slot: usize) -> Vec<(i32, u32)> {
         self.prune(slot);
         std::mem::take(&mut self.slots[slot].kept).into_iter().map(unpack).collect()

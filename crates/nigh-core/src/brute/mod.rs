@@ -44,7 +44,9 @@ pub(crate) fn search(
         let mut rescorer = Rescorer::default();
         let mut kept = scanned(items, askers, block, askers.wanted(k), control)?;
         for (slot, &asker) in block.iter().enumerate() {
-            let candidates = kept.finish(slot);
+            let distinct = kept.finish(slot).into_iter();
+            let position = |distinct: u32| items.position_of_distinct(distinct as usize) as u32;
+            let candidates: Vec<(i32, u32)> = distinct.map(|(key, distinct)| (key, position(distinct))).collect();
             // SAFETY: each asker is in one block.
             unsafe {
                 let every = |_| i32::MIN;
@@ -57,7 +59,8 @@ pub(crate) fn search(
     Ok(left)
 }
 
-/// What of all items may be among the `wanted` nearest of each asker of a block.
+/// What of all items may be among the `wanted` nearest of each asker of a block, by distinct number: ties go to the first of
+/// these, wherever they are stored.
 fn scanned<'a>(
     items: &'a Items,
     askers: &'a Askers,
@@ -72,9 +75,10 @@ fn scanned<'a>(
         Comparison::Bits(Bits::Jaccard) => queries.chunks_exact(dim).map(set_bits).collect(),
         _ => Vec::new(),
     };
-    let distance = move |slot: usize, position: u32| {
+    let vector = |distinct: usize| items.vector(items.position_of_distinct(distinct));
+    let distance = move |slot: usize, distinct: u32| {
         let asker = block[slot] as usize;
-        items.distance(askers.vector(asker), items.vector(position as usize), 0.0, 0.0)
+        items.distance(askers.vector(asker), vector(distinct as usize), 0.0, 0.0)
     };
     let mut kept = Kept::new(block.len(), wanted, keys_of(items.comparison, dim), Box::new(distance));
     let mut panel = Aligned::zeroed(PANEL * dim);
@@ -83,7 +87,7 @@ fn scanned<'a>(
         let num_rows = PANEL.min(n - first);
         let mut set_in_rows = [0u32; PANEL];
         for lane in 0..num_rows {
-            let row = items.vector(first + lane);
+            let row = vector(first + lane);
             pack_f32(&mut panel, lane, row);
             if !set_in_queries.is_empty() {
                 set_in_rows[lane] = set_bits(row);

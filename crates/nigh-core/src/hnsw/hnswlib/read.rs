@@ -39,7 +39,8 @@ pub fn read_hnswlib(path: &Path, comparison: Comparison, dim: usize, control: &d
     let header = Header::of_bytes(&bytes).ok_or_else(|| reader.corrupt("its header is none of hnswlib 0.8"))?;
     if header.dim != dim as u64 {
         let path = path.display();
-        return Err(Error::Invalid(format!("{path} holds rows of {} dimensions, not {dim}", header.dim)));
+        let message = format!("{path} holds rows of {} dimensions, not {dim}", header.dim);
+        return Err(Error::File { code: "DIMENSION_MISMATCH", message });
     }
     let nodes = header.count.checked_mul(header.node_bytes() + 4).filter(|&nodes| nodes <= reader.left);
     nodes.ok_or_else(|| reader.corrupt("it is shorter than its rows: it was cut off"))?;
