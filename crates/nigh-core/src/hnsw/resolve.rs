@@ -13,7 +13,7 @@ const ASKING: usize = 64;
 const NEIGHBORS: usize = 10;
 /// A neighbor is found where fewer than so many others have codes as near.
 const AMONG: usize = 40;
-/// Clusters far apart, each within a step of the codes, make it a tenth; ordinary rows .99 and more.
+/// Clusters far apart, each of more rows than [`AMONG`] within a step of the codes, fall below it. Set by reasoning, not tuned.
 const ENOUGH: f64 = 0.8;
 
 /// Whether the true neighbors of a sample are near by their codes, too.
