@@ -71,6 +71,10 @@ fn a_product_on_a_border_is_looked_at_in_f64() {
     let mut cells = vec![0; dim];
     projections.cells(&row, &mut Vec::new(), &mut cells);
     assert_eq!(cells, [3, 2, -3, -3, 0, 0, 0, 100_000_000_000_000_000_000f32 as i64]);
+    // In f32 the sum is 3.
+    let sum = Projections::new(2, vec![1.0, 1.0], Cell::Scaled { inverse: 1.0 });
+    sum.cells(&[3.0, -1e-9], &mut Vec::new(), &mut cells[..1]);
+    assert_eq!(cells[0], 2);
 }
 
 #[test]
