@@ -108,8 +108,8 @@ test('mistakes are told before the work', () => {
   fails(['build', items(), '--kind', 'flat'], /--out DIR is required/)
   fails(['build', items(), '--kind', 'flat', '--num-lists', '3', '-o', at('x')], /numLists: no such param of flat/)
   fails(
-    ['build', items(), '--kind', 'cluster', '-m', 'l1', '-o', at('x')],
-    /metric: lists are for metrics made of inner products, and l1 is none/,
+    ['build', items(), '--kind', 'cluster', '--metric', 'l1', '-o', at('x')],
+    /metric: a cluster index is for l2, .*, not l1: build another kind/,
   )
   fails(['build', at('gone.parquet'), '--kind', 'flat', '-o', at('x')], /error\[FILE_NOT_FOUND\]/, 1)
   fails(['build', items(), '--kind', 'flat', '-o', directory], /error\[NOT_AN_INDEX\].*replaces nothing but indexes/, 1)

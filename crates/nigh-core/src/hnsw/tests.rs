@@ -381,3 +381,24 @@ fn stops_when_asked_to() {
     let hnsw = Hnsw::build(&mut items, small(4), 1, &()).unwrap();
     assert!(matches!(hnsw.search(&items, vectors(&[0.0; 4]), &asked(1, 1), &Stop), Err(Error::Cancelled)));
 }
+
+#[test]
+fn is_an_index() {
+    use crate::index::contract::{Maker, holds};
+    holds(&Maker {
+        build: &|items, threads| {
+            let params = HnswParams { m: 12, ef_construction: 80, seed: 3 };
+            Ok(Box::new(Hnsw::build(items, params, threads, &())?))
+        },
+        open: &|file, items| Ok(Box::new(Hnsw::open(file, items)?)),
+        metrics: &[
+            ("l2", 0.9),
+            ("cosine", 0.9),
+            ("dot", 0.85),
+            ("correlation", 0.9),
+            ("l1", 0.9),
+            ("bray-curtis", 0.9),
+        ],
+        everything: 4000,
+    });
+}

@@ -413,3 +413,18 @@ fn tables_fit_items_that_were_read_again() {
     assert!(matches!(Lsh::open_apart(&file, &mut other, &()), Err(Error::File { code: "CORRUPT_INDEX", .. })));
     std::fs::remove_file(path).unwrap();
 }
+
+#[test]
+fn is_an_index() {
+    use crate::index::contract::{Maker, holds};
+    holds(&Maker {
+        build: &|items, threads| {
+            let params = LshParams { num_bits: 10, ..params(Family::Offset, 6.0, 6) };
+            let hasher = Hasher::new(&params, items.comparison(), items.dim())?;
+            Ok(Box::new(Lsh::build(items, hasher.into(), threads, &())?))
+        },
+        open: &|file, items| Ok(Box::new(Lsh::open(file, items)?)),
+        metrics: &[("l2", 0.6), ("cosine", 0.5)],
+        everything: 4000,
+    });
+}

@@ -190,3 +190,14 @@ fn what_does_not_fit_is_refused() {
     let found = search(&empty, &none, Queries::Vectors { vectors: &[0.0; 8], rows: None }, &asked(3, 10), &()).unwrap();
     assert_eq!(found.counts, [0, 0]);
 }
+
+#[test]
+fn holds_what_every_index_has_to() {
+    use crate::index::contract::{Maker, holds};
+    holds(&Maker {
+        build: &|items, threads| Ok(Box::new(Forest::build(items, &params(20, 5), threads, &())?)),
+        open: &|file, items| Ok(Box::new(Forest::open(file, items)?)),
+        metrics: &[("l2", 0.6), ("cosine", 0.6), ("dot", 0.5), ("l1", 0.6)],
+        everything: 100_000,
+    });
+}

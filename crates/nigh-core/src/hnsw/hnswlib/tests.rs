@@ -75,7 +75,7 @@ fn no_other_file_is_taken() {
         other => panic!("{what}: {:?}", other.err()),
     };
     assert!(read(&good, 3).is_ok());
-    assert!(matches!(read(&good, 4), Err(Error::Invalid(_))));
+    assert!(matches!(read(&good, 4), Err(Error::File { code: "DIMENSION_MISMATCH", .. })));
     (0..good.len()).step_by(5).for_each(|len| corrupt(&good[..len], "cut off"));
     corrupt(&[&good[..], &[0]].concat(), "longer");
     let node = 4 + 4 * 6 + 12 + 8;
