@@ -6,6 +6,7 @@ import { mkdir, open, readdir, readFile, rename, rm, stat } from 'node:fs/promis
 import { basename, join } from 'node:path'
 import { NighError } from '../errors.ts'
 import { type CallOptions, call, type Metric } from '../native.ts'
+import { isAlive, syncDirectory, writingFailed } from './durable.ts'
 import type { KindParams } from './kinds.ts'
 import { disposeSegment, type Segment } from './segment.ts'
 
@@ -283,10 +284,7 @@ async function writeManifest(path: string, manifest: Manifest): Promise<void> {
   const temporary = join(path, `.${MANIFEST}.tmp`)
   await writeDurably(temporary, `${JSON.stringify({ ...manifest, sha256: digest(manifest) }, null, 1)}\n`)
   await rename(temporary, join(path, MANIFEST))
-  // Not every system opens directories for this.
-  const directory = await open(path, 'r').catch(() => undefined)
-  await directory?.sync().catch(() => {})
-  await directory?.close()
+  await syncDirectory(path)
 }
 
 /** Files of changes that nobody finished, and of those before: readers that have them open keep them. */
@@ -320,21 +318,3 @@ async function lock(path: string): Promise<() => Promise<void>> {
 
 const LOCK_WAIT_MS = 100
 const LOCK_TRIES = 300
-
-function isAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0)
-    return true
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code === 'EPERM'
-  }
-}
-
-function writingFailed(path: string, error: unknown): unknown {
-  if (error instanceof NighError) return error
-  const { code, message } = error as NodeJS.ErrnoException
-  if (code === 'ENOSPC' || code === 'EDQUOT') {
-    return new NighError('DISK_FULL', `${path}: the disk is full; free some space or write elsewhere`, { cause: error })
-  }
-  return new NighError('OUTPUT_UNWRITABLE', `${path}: cannot be written: ${message}`, { cause: error })
-}

@@ -5,6 +5,7 @@ import { createReadStream, existsSync } from 'node:fs'
 import { mkdir, open, readdir, readFile, rename, rm, stat } from 'node:fs/promises'
 import { basename, dirname, join, relative, resolve, sep } from 'node:path'
 import { NighError } from '../errors.ts'
+import { isAlive, syncDirectory, writingFailed } from '../indexes/durable.ts'
 
 const FORMAT = 'nigh-model'
 const VERSION = 1
@@ -78,7 +79,7 @@ export async function saveDirectory(
     }
   } catch (error) {
     await rm(own, { recursive: true, force: true }).catch(() => {})
-    throw writingFailed(path, error)
+    throw savingFailed(path, error)
   }
 }
 
@@ -109,15 +110,6 @@ async function removeAbandoned(target: string, data: string): Promise<void> {
     const pid = ours(name)
     if (pid === undefined || name === data || (pid !== process.pid && isAlive(pid))) continue
     await rm(join(target, name), { recursive: true, force: true })
-  }
-}
-
-function isAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0)
-    return true
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code === 'EPERM'
   }
 }
 
@@ -166,23 +158,13 @@ async function syncFile(path: string): Promise<void> {
   await file.sync().finally(() => file.close())
 }
 
-/** Not every system opens directories for this. */
-async function syncDirectory(path: string): Promise<void> {
-  const directory = await open(path, 'r').catch(() => undefined)
-  await directory?.sync().catch(() => {})
-  await directory?.close()
-}
-
-function writingFailed(path: string, error: unknown): unknown {
-  if (error instanceof NighError) return error
-  const { code, message } = error as NodeJS.ErrnoException
-  if (code === 'ENOSPC' || code === 'EDQUOT') {
-    return new NighError('DISK_FULL', `${path}: the disk is full; free some space or save elsewhere`, { cause: error })
-  }
+/** Another process may have saved there meanwhile. */
+function savingFailed(path: string, error: unknown): unknown {
+  const { code } = error as NodeJS.ErrnoException
   if (code === 'EEXIST' || code === 'ENOTEMPTY') {
     return new NighError('MODEL_EXISTS', `${path}: a model appeared there meanwhile`, { cause: error })
   }
-  return new NighError('OUTPUT_UNWRITABLE', `${path}: cannot be written: ${message}`, { cause: error })
+  return writingFailed(path, error)
 }
 
 /** Reads and checks a model: every file is there, with its size and checksum. */
