@@ -22,6 +22,7 @@ export {
   type OpenIndexOptions,
   openIndex,
 } from './model/index-estimators.ts'
+export type { NearestItems, NearestOptions } from './model/index-nearest.ts'
 export type {
   ClusterOptions,
   Effort as IndexEffort,

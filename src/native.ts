@@ -136,6 +136,13 @@ export interface NativeKeep extends Disposable {
   readonly numKept: number
 }
 
+/** `k` places a query, of which the first `counts` are taken. */
+export interface NativeNearest {
+  readonly counts: Uint32Array
+  readonly rows: Uint32Array
+  readonly distances: Float32Array
+}
+
 /** Items with the structure that finds them; immutable. */
 export interface NativeIndex extends Disposable {
   readonly kind: string
@@ -151,6 +158,8 @@ export interface NativeIndex extends Disposable {
     keep: NativeKeep | undefined,
     job: NativeJob,
   ): Answer<NativeNeighbors>
+  /** A few vectors at once, on this thread; nothing at all where there are no items. */
+  nearest(vectors: Float32Array, options: SearchOptions, keep: NativeKeep | undefined): NativeNearest
   /** To a new file; gives its size. */
   write(path: string): Promise<number>
   verify(job: NativeJob): Promise<void>
@@ -527,6 +536,8 @@ export interface Addon {
     vectorCol: string,
     job: NativeJob,
   ): Promise<number>
+  /** Ids and columns as an Arrow IPC stream, the ids first. */
+  itemColumnsIpc(table: NativeTable): Uint8Array
   /** The same as an Arrow IPC stream in memory. */
   itemsIpc(table: NativeTable, vectorCol: string): Promise<Uint8Array>
   /** Takes the vectors of the table. */

@@ -1,7 +1,7 @@
 // nigh's library, its items read and in their lists before the clock of the queries starts. Vectors are in memory, as the rivals' are.
 // build: recall or exact; search: nothing.
 import { type JoinResult, NearestNeighbors } from 'nigh'
-import { clocked, serve } from './nigh-serve.js'
+import { clocked, ofTable, serve } from './nigh-serve.js'
 
 let model: Awaited<ReturnType<NearestNeighbors['fit']>>
 
@@ -13,6 +13,7 @@ await serve<{ recall?: number; exact?: boolean }, JoinResult>({
     return cost
   },
   ask: (queries) => model.join(queries),
+  found: (answer, each) => ofTable(answer.table(), each),
   facts(answers) {
     const stages: Record<string, number> = {}
     for (const { report } of answers) {

@@ -45,17 +45,17 @@ export async function clocked<T>(work: () => Promise<T>): Promise<{ result: T; c
 }
 
 /** An engine that builds of items once, and is asked with queries, as many at a time as the task says. */
-export interface QueryEngine<Params, Answer extends { table(): Table }> {
+export interface QueryEngine<Params, Answer> {
   build(items: Matrix, task: Task<Params>): Promise<Cost>
   ask(queries: Matrix, task: Task<Params>): Promise<Answer>
+  /** Where each neighbor of an answer goes: the query's number in it, the rank from 0 on, the row. */
+  found(answer: Answer, each: (query: number, rank: number, row: bigint) => void): void
   /** More to say of a search. */
   facts?(answers: Answer[]): object
 }
 
 /** Answers tasks until stdin ends. */
-export async function serve<Params, Answer extends { table(): Table }>(
-  engine: QueryEngine<Params, Answer>,
-): Promise<void> {
+export async function serve<Params, Answer>(engine: QueryEngine<Params, Answer>): Promise<void> {
   let loaded: Task<Params>
   let items: Matrix
   let queries: Matrix
@@ -82,7 +82,13 @@ export async function serve<Params, Answer extends { table(): Table }>(
         }
         return answers
       })
-      writeRows(out, foundBy(result, starts, total, k), k)
+      const found = new BigInt64Array(total * k).fill(-1n)
+      result.forEach((one, i) => {
+        engine.found(one, (query, rank, row) => {
+          found[(starts[i]! + query) * k + rank] = row
+        })
+      })
+      writeRows(out, found, k)
       return { ...cost, calls: starts.length, ...engine.facts?.(result) }
     },
   }
@@ -95,19 +101,14 @@ export async function serve<Params, Answer extends { table(): Table }>(
   }
 }
 
-/** The rows that were found, k places a query; -1 where there is none. */
-function foundBy(answers: { table(): Table }[], starts: readonly number[], total: number, k: number): BigInt64Array {
-  const found = new BigInt64Array(total * k).fill(-1n)
-  answers.forEach((answer, i) => {
-    for (const batch of answer.table().batches) {
-      const [query, rank, neighbor] = ['query_id', 'rank', 'neighbor_id'].map((name) => batch.getChild(name)!)
-      for (let j = 0; j < batch.numRows; j++) {
-        const row = starts[i]! + Number(query!.get(j))
-        found[row * k + Number(rank!.get(j)) - 1] = BigInt(neighbor!.get(j))
-      }
+/** The neighbors of a table in the long layout, whose queries are numbered. */
+export function ofTable(table: Table, each: (query: number, rank: number, row: bigint) => void): void {
+  for (const batch of table.batches) {
+    const [query, rank, neighbor] = ['query_id', 'rank', 'neighbor_id'].map((name) => batch.getChild(name)!)
+    for (let j = 0; j < batch.numRows; j++) {
+      each(Number(query!.get(j)), Number(rank!.get(j)) - 1, BigInt(neighbor!.get(j)))
     }
-  })
-  return found
+  }
 }
 
 function taken(rows: readonly number[], { vectors, dim }: Matrix): Matrix {

@@ -18,6 +18,7 @@ import { tableFromIpc } from '../table/ipc.ts'
 import { checkOutput } from '../table/output.ts'
 import { readVectors } from '../table/read.ts'
 import { type Ids, isVectors, type TableInput } from '../table/source.ts'
+import { type NearestItems, type NearestOptions, nearestItems } from './index-nearest.ts'
 import type { Effort, IndexParams } from './index-params.ts'
 import { type IndexAnswer, type IndexSearchOptions, searchIndex } from './index-search.ts'
 import { tuneEffort } from './index-tune.ts'
@@ -161,6 +162,17 @@ export class KeptIndex implements AsyncDisposable {
     })
   }
 
+  /**
+   * The nearest items of one vector, on this thread and without tables: for services that answer one query at a time. A recall that
+   * was not tuned yet is tuned first, which takes a second or two.
+   */
+  async nearest(vector: Float32Array, options: NearestOptions = {}): Promise<NearestItems> {
+    if (this.#disposed) throw disposed()
+    const k = options.k ?? this.params.k
+    const effort = await this.#effort(k, options.effort ?? this.params.effort, options)
+    return nearestItems(this.#segments, this.#facts, vector, { ...options, k }, effort)
+  }
+
   /** The queries with their neighbors in one more column. */
   async transform(queries: TableInput, options: EngineCall = {}): Promise<Table> {
     return (await this.search(queries, options)).table()
@@ -204,31 +216,32 @@ export class KeptIndex implements AsyncDisposable {
       requireSameVectors(read, { numRows: before, dim, isBits, isOpen: false }, metric)
       const { signal } = options
       let table = read
+      // Nothing of the index changes until all of the change is there.
+      let facts = this.#facts
+      let segments = this.#segments
       let replaced = 0
       if (nextId !== null) {
         if (!table.generatedIds) throw numbered(idCol)
         callNow((native) => native.numberRows(table, nextId))
-        this.#facts = { ...this.#facts, nextId: nextId + table.numRows }
+        facts = { ...facts, nextId: nextId + table.numRows }
       } else {
         if (table.generatedIds && table.numRows > 0) throw unnumbered(idCol)
         table = await lastOfEachId(table, options)
-        replaced = await this.#deleteMatches(table, options)
+        ;({ segments, deleted: replaced } = await this.#without(table, options))
       }
       // Small segments go into the new one, so that there are never many.
       const parts: NativeTable[] = [table]
       let size = table.numRows
-      while (this.#segments.length > 0) {
-        const last = this.#segments.at(-1)!
+      while (segments.length > 0) {
+        const last = segments.at(-1)!
         const live = last.numRows - last.numDeleted
         if (live >= MERGE_FACTOR * size) break
         if (live > 0) parts.unshift(await liveTable(last, { signal }))
         size += live
-        this.#segments = this.#segments.slice(0, -1)
-        disposeSegment(last)
+        segments = segments.slice(0, -1)
       }
       table = await concatenated(parts, options)
-      this.#segments = [...this.#segments, await building(table, this.#facts, params, options)]
-      this.#changed()
+      this.#replace([...segments, await building(table, facts, params, options)], facts)
       return { added: this.numItems - before, replaced }
     })
   }
@@ -238,7 +251,9 @@ export class KeptIndex implements AsyncDisposable {
     return this.#inTurn(async () => {
       const table = await idTable(ids, options)
       try {
-        return { deleted: await this.#deleteMatches(table, options) }
+        const { segments, deleted } = await this.#without(table, options)
+        this.#segments = segments
+        return { deleted }
       } finally {
         table.dispose()
       }
@@ -253,9 +268,7 @@ export class KeptIndex implements AsyncDisposable {
       for (const segment of this.#segments) parts.push(await liveTable(segment, { signal: options.signal }))
       const table = await concatenated(parts, options)
       const whole = await building(table, this.#facts, this.params, options)
-      for (const segment of this.#segments) disposeSegment(segment)
-      this.#segments = [whole]
-      this.#changed()
+      this.#replace([whole], this.#facts)
     })
   }
 
@@ -316,10 +329,14 @@ export class KeptIndex implements AsyncDisposable {
     return this.#all
   }
 
-  #changed(): void {
+  /** Other segments from here on: those that are gone are disposed of, and efforts have to be found anew. */
+  #replace(segments: Segment[], facts: IndexFacts): void {
+    const stay = new Set(segments.map(({ native }) => native))
+    for (const segment of this.#segments) if (!stay.has(segment.native)) disposeSegment(segment)
+    this.#segments = segments
+    this.#facts = { ...facts, efforts: [] }
     this.#all?.dispose()
     this.#all = undefined
-    this.#facts = { ...this.#facts, efforts: [] }
   }
 
   async #effort(k: number, effort: Effort, options: EngineCall): Promise<number | undefined> {
@@ -358,12 +375,13 @@ export class KeptIndex implements AsyncDisposable {
     return rows
   }
 
-  async #deleteMatches(ids: NativeTable, options: EngineCall): Promise<number> {
+  /** The segments without the rows whose ids a table has, and how many those are. */
+  async #without(ids: NativeTable, options: EngineCall): Promise<{ segments: Segment[]; deleted: number }> {
     const rows = await this.#rowsWithIds(ids, options)
-    this.#segments = this.#segments.map((segment, i) =>
+    const segments = this.#segments.map((segment, i) =>
       rows[i]!.length > 0 ? withDeleted(segment, rows[i]!) : segment,
     )
-    return rows.reduce((sum, found) => sum + found.length, 0)
+    return { segments, deleted: rows.reduce((sum, found) => sum + found.length, 0) }
   }
 
   #inTurn<T>(work: () => Promise<T>): Promise<T> {

@@ -153,6 +153,25 @@ describe.each(kinds)('$kind', ({ kind, make, metrics }) => {
     expect(found![0]).toBe(left[5])
   })
 
+  test('one vector at a time gives what a table of them does', async () => {
+    await using index = await make({}).fit(itemsOf(vectors))
+    await index.append(itemsOf(every.subarray(3000 * DIM, 3500 * DIM), 3000))
+    await index.delete(['i5', 'i3001'])
+    const filter = "country = 'DE'"
+    for (const options of [{}, { filter }, { k: 3, filter }]) {
+      const answer = await index.search(queries, options)
+      for (const [q, { ids, distances }] of neighborsOf(answer.table()).slice(0, 20).entries()) {
+        const found = await index.nearest(rowOf(asking, DIM, q).slice(), options)
+        expect(found.distances).toEqual(distances)
+        expect(found.ids).toEqual(ids)
+      }
+    }
+    await expect(index.nearest(new Float32Array(DIM - 1))).rejects.toMatchObject({ code: 'DIMENSION_MISMATCH' })
+    await expect(index.nearest(new Float32Array(DIM).fill(Number.NaN))).rejects.toMatchObject({
+      code: 'INVALID_VECTOR',
+    })
+  })
+
   test('get gives rows back with their columns', async () => {
     await using index = await make({}).fit(itemsOf(vectors))
     await index.delete(['i8'])

@@ -13,6 +13,7 @@ use nigh_core::forest::ForestParams;
 use nigh_core::hnsw::HnswParams;
 use nigh_core::index::{Asked, Keep as CoreKeep, Kind, Segment};
 use nigh_core::lsh::{Family, LshParams};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::PoisonError;
 
@@ -183,6 +184,35 @@ impl Index {
         })
     }
 
+    /// The nearest items of a few vectors (num_queries x dim, row-major, finite), at once and on the caller's thread: for those who
+    /// ask one query at a time.
+    #[napi]
+    pub fn nearest(&self, vectors: Float32Array, options: SearchOptions, keep: Option<&Keep>) -> Result<Nearest> {
+        let segment = self.handle.get()?;
+        let keep = keep.map(|keep| keep.handle.get()).transpose()?;
+        let items = segment.items();
+        if vectors.iter().any(|x| !x.is_finite()) {
+            return Err(Failure::new("INVALID_VECTOR", "a query has a number that is NaN or infinite").into());
+        }
+        if items.num_rows() == 0 {
+            let empty = || Uint32Array::new(Vec::new());
+            return Ok(Nearest { counts: empty(), rows: empty(), distances: Float32Array::new(Vec::new()) });
+        }
+        let asked = Asked {
+            k: options.k as usize,
+            effort: options.effort.map(|effort| effort as usize),
+            max_distance: options.max_distance.map(|d| d as f32),
+            keep: keep.as_deref(),
+            threads: 1,
+        };
+        let queries = nigh_core::Queries::Vectors { vectors: &vectors, rows: None };
+        let search = || segment.search(queries, &asked, &());
+        let found = catch_unwind(AssertUnwindSafe(search)).map_err(Failure::panic)?.map_err(Failure::from)?;
+        let nigh_core::Neighbors { counts, rows, distances, .. } = found;
+        let (counts, rows) = (Uint32Array::new(counts), Uint32Array::new(rows));
+        Ok(Nearest { counts, rows, distances: Float32Array::new(distances) })
+    }
+
     /// Writes a new file, and gives its size in bytes.
     #[napi]
     pub fn write(&self, path: String) -> Result<AsyncTask<Work<f64>>> {
@@ -275,6 +305,14 @@ impl Index {
     pub fn dispose(&mut self, env: Env) {
         self.handle.release(&env);
     }
+}
+
+/// `k` places a query, of which the first `counts` are taken; nothing at all where there are no items.
+#[napi(object, object_from_js = false)]
+pub struct Nearest {
+    pub counts: Uint32Array,
+    pub rows: Uint32Array,
+    pub distances: Float32Array,
 }
 
 /// What the file of another program held; its index and its ids can be taken once.
@@ -389,6 +427,15 @@ pub fn number_rows(table: &Table, first: f64) -> Result<()> {
     let table = table.handle.get()?;
     nigh_table::number_rows(&mut table.write().unwrap_or_else(PoisonError::into_inner), first as i64);
     Ok(())
+}
+
+/// Ids and columns of a table as an Arrow IPC stream, the ids first.
+#[napi]
+pub fn item_columns_ipc(table: &Table) -> Result<Uint8Array> {
+    let table = table.handle.get()?;
+    let (schema, batches) = nigh_table::item_batches(&read(&table)).map_err(Failure::from)?;
+    let ipc = nigh_dataset::ArrowTable::new(schema, batches).to_ipc().map_err(Failure::from)?;
+    Ok(Uint8Array::new(ipc))
 }
 
 /// The rows of a table with their vectors as an Arrow IPC stream.
