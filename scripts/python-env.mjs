@@ -41,9 +41,9 @@ export async function stepPython() {
     '--quiet',
     '--only-binary',
     ':all:',
-    // It is published as source alone, all of it Python and jars.
+    // Published as source alone: Python and jars (pyspark), and C++ that a compiler builds in some seconds.
     '--no-binary',
-    'pyspark',
+    'pyspark,annoy,hnswlib',
     '-r',
     requirements,
   ])
