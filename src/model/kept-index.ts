@@ -10,14 +10,12 @@ import {
   type TunedEffort,
   verifyDirectory,
 } from '../indexes/index-directory.ts'
-import { buildSegment, disposeSegment, liveTable, type Segment, withDeleted } from '../indexes/segment.ts'
-import { isOfBits } from '../join/metric.ts'
+import { disposeSegment, liveTable, type Segment, withDeleted } from '../indexes/segment.ts'
 import { call, callNow, type NativeTable } from '../native.ts'
-import { readTable } from '../table/datasets.ts'
 import { tableFromIpc } from '../table/ipc.ts'
 import { checkOutput } from '../table/output.ts'
-import { readVectors } from '../table/read.ts'
-import { type Ids, isVectors, type TableInput } from '../table/source.ts'
+import type { Ids, TableInput } from '../table/source.ts'
+import { building, concatenated, idTable, lastOfEachId, mergedInto, readItems } from './index-items.ts'
 import { type NearestItems, type NearestOptions, nearestItems } from './index-nearest.ts'
 import type { Effort, IndexParams } from './index-params.ts'
 import { type IndexAnswer, type IndexSearchOptions, searchIndex } from './index-search.ts'
@@ -230,18 +228,10 @@ export class KeptIndex implements AsyncDisposable {
         ;({ segments, deleted: replaced } = await this.#without(table, options))
       }
       // Small segments go into the new one, so that there are never many.
-      const parts: NativeTable[] = [table]
-      let size = table.numRows
-      while (segments.length > 0) {
-        const last = segments.at(-1)!
-        const live = last.numRows - last.numDeleted
-        if (live >= MERGE_FACTOR * size) break
-        if (live > 0) parts.unshift(await liveTable(last, { signal }))
-        size += live
-        segments = segments.slice(0, -1)
-      }
-      table = await concatenated(parts, options)
-      this.#replace([...segments, await building(table, facts, params, options)], facts)
+      const { large, small } = mergedInto(segments, table.numRows)
+      const parts = await Promise.all(small.map((segment) => liveTable(segment, { signal })))
+      table = await concatenated([...parts, table], options)
+      this.#replace([...large, await building(table, facts, params, options)], facts)
       return { added: this.numItems - before, replaced }
     })
   }
@@ -264,8 +254,8 @@ export class KeptIndex implements AsyncDisposable {
   compact(options: EngineCall = {}): Promise<void> {
     return this.#inTurn(async () => {
       if (this.#segments.length === 1 && this.#segments[0]!.numDeleted === 0) return
-      const parts: NativeTable[] = []
-      for (const segment of this.#segments) parts.push(await liveTable(segment, { signal: options.signal }))
+      const { signal } = options
+      const parts = await Promise.all(this.#segments.map((segment) => liveTable(segment, { signal })))
       const table = await concatenated(parts, options)
       const whole = await building(table, this.#facts, this.params, options)
       this.#replace([whole], this.#facts)
@@ -392,9 +382,6 @@ export class KeptIndex implements AsyncDisposable {
   }
 }
 
-/** A segment that is not so many times as large as the new one is built together with it. */
-const MERGE_FACTOR = 2
-
 const bitsSet = (byte: number): number => (byte === 0 ? 0 : (byte & 1) + bitsSet(byte >> 1))
 
 const disposed = () => new NighError('DISPOSED', 'the index was disposed of')
@@ -406,81 +393,3 @@ const numbered = (idCol: string) =>
 
 const unnumbered = (idCol: string) =>
   new NighError('COLUMN_NOT_FOUND', `the new items have no id column "${idCol}", as those of the index have`)
-
-async function readItems(
-  items: TableInput,
-  { metric, idCol, featuresCol, columns, onInvalid, threads }: IndexParams,
-  { signal, onProgress }: EngineCall,
-): Promise<NativeTable> {
-  const carried = columns ?? (await otherColumns(items, idCol ?? 'id', featuresCol ?? 'vector', signal))
-  const reading = { idCol, featuresCol, bits: isOfBits(metric), columns: carried, onInvalid, threads, side: 'item' }
-  const progress = (p: { done: number; total: number }) => onProgress?.({ stage: 'read', ...p })
-  return readVectors(items, reading, { signal, onProgress: progress })
-}
-
-/** The columns that are neither ids nor vectors. Iterables are read once: theirs are not known before. */
-async function otherColumns(
-  items: TableInput,
-  idCol: string,
-  featuresCol: string,
-  signal: AbortSignal | undefined,
-): Promise<string[]> {
-  if (isVectors(items) || items === '-') return []
-  const known = typeof items === 'string' || Array.isArray(items) || items instanceof Uint8Array || 'schema' in items
-  if (!known) return []
-  const schema =
-    typeof items === 'object' && 'schema' in items && typeof items.schema !== 'function'
-      ? items.schema
-      : await (await readTable(items as string, { signal })).schema()
-  return (schema?.fields ?? []).map(({ name }) => name).filter((name) => name !== idCol && name !== featuresCol)
-}
-
-/** A segment of a table, which it takes, whatever happens. */
-async function building(
-  table: NativeTable,
-  { metric, params }: IndexFacts,
-  { threads }: IndexParams,
-  { signal, onProgress }: EngineCall,
-): Promise<Segment> {
-  const progress = (p: { done: number; total: number }) => onProgress?.({ stage: 'build', ...p })
-  try {
-    return await buildSegment(table, metric, params, threads, { signal, onProgress: progress })
-  } catch (error) {
-    table.dispose()
-    throw error
-  }
-}
-
-/** Of rows that share an id the last. Takes the table. */
-async function lastOfEachId(table: NativeTable, { signal }: EngineCall): Promise<NativeTable> {
-  const matches = await call((native) => native.matchIds(table, table), { signal })
-  const last = new Map<number, number>()
-  matches.first.forEach((first, row) => {
-    last.set(first, row)
-  })
-  matches.dispose()
-  if (last.size === table.numRows) return table
-  const rows = Uint32Array.from(last.values()).sort()
-  const taken = await call((native) => native.takeRows(table, undefined, rows), { signal })
-  table.dispose()
-  return taken
-}
-
-/** The rows of all tables, which it takes. */
-async function concatenated(tables: NativeTable[], { signal }: EngineCall): Promise<NativeTable> {
-  let [all, ...rest] = tables as [NativeTable, ...NativeTable[]]
-  for (const next of rest) {
-    const before = all
-    all = await call((native) => native.concatTables(before, next), { signal })
-    before.dispose()
-    next.dispose()
-  }
-  rest = []
-  return all
-}
-
-/** Ids as a table of them. */
-async function idTable(ids: Ids, { signal }: EngineCall): Promise<NativeTable> {
-  const named = { ids, vectors: new Float32Array(ids.length), dim: 1 }
-  return readVectors(named, { threads: 1, side: 'query' }, { signal })
-}

@@ -1,6 +1,5 @@
 //! Indexes that stay: built of a table, or opened from a file; searched, asked for rows and written.
 
-use crate::arrow::IpcBytes;
 use crate::asked::{Ask, SearchOptions};
 use crate::failure::{Failure, Outcome};
 use crate::handle::{Handle, finalize};
@@ -315,76 +314,6 @@ pub struct Nearest {
     pub distances: Float32Array,
 }
 
-/// What the file of another program held; its index and its ids can be taken once.
-#[napi]
-pub struct Imported {
-    index: Option<Segment>,
-    columns: Option<nigh_table::Table>,
-    deleted: Vec<u8>,
-}
-
-pub struct NewImported {
-    index: Segment,
-    ids: Vec<u64>,
-    deleted: Vec<bool>,
-    dim: usize,
-    bits: bool,
-}
-
-impl Product for NewImported {
-    type JsValue = Imported;
-    fn into_js(self, _env: &Env) -> Result<Imported> {
-        let columns = nigh_table::table_of_ids(&self.ids, self.dim, self.bits);
-        let mut deleted = vec![0u8; self.ids.len().div_ceil(8)];
-        let rows = self.deleted.iter().enumerate().filter(|(_, deleted)| **deleted);
-        rows.for_each(|(row, _)| deleted[row / 8] |= 1 << (row % 8));
-        Ok(Imported { index: Some(self.index), columns: Some(columns), deleted })
-    }
-}
-
-#[napi]
-impl Imported {
-    #[napi(getter)]
-    pub fn index(&mut self, env: &Env) -> Result<Index> {
-        self.index.take().ok_or_else(|| Failure::disposed("imported index"))?.into_js(env)
-    }
-    #[napi(getter)]
-    pub fn columns(&mut self, env: &Env) -> Result<Table> {
-        self.columns.take().ok_or_else(|| Failure::disposed("imported ids"))?.into_js(env)
-    }
-    /// A bit for each row.
-    #[napi(getter)]
-    pub fn deleted(&self) -> Uint8Array {
-        Uint8Array::new(self.deleted.clone())
-    }
-}
-
-/// Reads the file of another program, annoy or hnswlib, which does not say its metric and dimension.
-#[napi]
-pub fn import_index(
-    path: String,
-    format: String,
-    metric: String,
-    dim: u32,
-    threads: u32,
-) -> Result<AsyncTask<Work<NewImported>>> {
-    Ok(spawn(move || {
-        let (annoy, dim, threads) = (format == "annoy", dim as usize, threads as usize);
-        let bits = annoy && metric == "hamming";
-        let comparison = nigh_core::Comparison::parse(&metric, bits)
-            .ok_or_else(|| Failure::new("INVALID_OPTION", format!("metric: there is no {metric}")))?;
-        let path = Path::new(&path);
-        let (index, ids, deleted) = match annoy {
-            true => {
-                let (index, ids) = Segment::import_annoy(path, comparison, dim, threads)?;
-                (index, ids, Vec::new())
-            }
-            false => Segment::import_hnswlib(path, comparison, dim, threads)?,
-        };
-        Ok(NewImported { index, ids, deleted, dim, bits })
-    }))
-}
-
 #[napi]
 impl Keep {
     #[napi(getter)]
@@ -395,55 +324,4 @@ impl Keep {
     pub fn dispose(&mut self, env: Env) {
         self.handle.release(&env);
     }
-}
-
-/// Writes the ids and columns of a table to a new Arrow file, and gives its size in bytes.
-#[napi]
-pub fn write_item_columns(path: String, table: &Table, job: &Job) -> Result<AsyncTask<Work<f64>>> {
-    let (table, state) = (table.handle.get()?, job.state.clone());
-    Ok(spawn(move || Ok(nigh_table::write_item_columns(&path, &read(&table), &*state)? as f64)))
-}
-
-/// Reads such a file: a table without vectors.
-#[napi]
-pub fn read_item_columns(path: String, dim: u32, bits: bool) -> Result<AsyncTask<Work<nigh_table::Table>>> {
-    Ok(spawn(move || Ok(nigh_table::read_item_columns(&path, dim as usize, bits)?)))
-}
-
-/// The ids and columns of several tables, one behind the other.
-#[napi]
-pub fn concat_item_columns(tables: Vec<&Table>) -> Result<AsyncTask<Work<nigh_table::Table>>> {
-    let tables = tables.iter().map(|table| table.handle.get()).collect::<Outcome<Vec<_>>>()?;
-    Ok(spawn(move || {
-        let tables: Vec<_> = tables.iter().map(|table| read(table)).collect();
-        let tables: Vec<&nigh_table::Table> = tables.iter().map(|table| &**table).collect();
-        Ok(nigh_table::concat_item_columns(&tables)?)
-    }))
-}
-
-/// Gives rows whose ids are row numbers others, from `first` on, which stay theirs.
-#[napi]
-pub fn number_rows(table: &Table, first: f64) -> Result<()> {
-    let table = table.handle.get()?;
-    nigh_table::number_rows(&mut table.write().unwrap_or_else(PoisonError::into_inner), first as i64);
-    Ok(())
-}
-
-/// Ids and columns of a table as an Arrow IPC stream, the ids first.
-#[napi]
-pub fn item_columns_ipc(table: &Table) -> Result<Uint8Array> {
-    let table = table.handle.get()?;
-    let (schema, batches) = nigh_table::item_batches(&read(&table)).map_err(Failure::from)?;
-    let ipc = nigh_dataset::ArrowTable::new(schema, batches).to_ipc().map_err(Failure::from)?;
-    Ok(Uint8Array::new(ipc))
-}
-
-/// The rows of a table with their vectors as an Arrow IPC stream.
-#[napi]
-pub fn items_ipc(table: &Table, vector_col: String) -> Result<AsyncTask<Work<IpcBytes>>> {
-    let table = table.handle.get()?;
-    Ok(spawn(move || {
-        let table = read(&table);
-        Ok(IpcBytes(nigh_table::items_to_ipc(&table, &vector_col, &nigh_table::Vectors::of(&table))?))
-    }))
 }

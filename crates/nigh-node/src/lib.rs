@@ -11,6 +11,8 @@ mod failure;
 mod graph;
 mod handle;
 mod index;
+mod index_import;
+mod item_columns;
 mod items;
 mod job;
 mod judge;
