@@ -74,7 +74,7 @@ impl Hnsw {
         let lists = build.items(clusters, own, &upper)?;
         let links = Links { lists, upper, entry: 0 };
         control.advance(n as u64);
-        Ok(Hnsw { params, links, codes })
+        Ok(Hnsw::new(params, links, codes))
     }
 }
 

@@ -77,6 +77,6 @@ impl Hnsw {
                 Some(Codes { coder: Arc::new(coder), stride, plane: file.column_of("hnsw.codes", numbers)? })
             }
         };
-        Ok(Hnsw { params, links: Links { lists, upper, entry: entry as u32 }, codes })
+        Ok(Hnsw::new(params, Links { lists, upper, entry: entry as u32 }, codes))
     }
 }

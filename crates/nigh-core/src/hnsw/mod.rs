@@ -27,6 +27,8 @@ use crate::neighbors::Neighbors;
 use crate::queries::Queries;
 use codes::Codes;
 use lists::{Lists, Upper};
+use std::sync::{Mutex, PoisonError};
+use walk::Walk;
 
 /// What a graph is built with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,7 +52,16 @@ pub struct Hnsw {
     links: Links,
     /// None: walks compare true distances.
     codes: Option<Codes>,
+    /// Walks that no search has: what they have met is a bit for each item, too much to make anew for one query.
+    idle: Mutex<Vec<Walk>>,
 }
+
+/// Queries times ef that take some hundred microseconds.
+const SHORT_SEARCH: usize = 1000;
+/// Least effort by default: cheap, and fewer find little.
+const LEAST_EF: usize = 40;
+/// Walks that are kept.
+const IDLE_WALKS: usize = 32;
 
 /// The graph itself.
 struct Links {
@@ -107,6 +118,27 @@ impl<'a> View<'a> {
 }
 
 impl Hnsw {
+    fn new(params: HnswParams, links: Links, codes: Option<Codes>) -> Hnsw {
+        Hnsw { params, links, codes, idle: Mutex::default() }
+    }
+
+    /// Calls `f` with so many walks.
+    fn with_walks(&self, count: usize, f: impl FnOnce(&mut [Walk])) {
+        let idle = || self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut walks = {
+            let mut idle = idle();
+            let from = idle.len().saturating_sub(count);
+            idle.split_off(from)
+        };
+        let links = self.links.view();
+        walks.resize_with(count, || Walk::new(links.num_positions(), links.widest()));
+        f(&mut walks);
+        let mut idle = idle();
+        if idle.len() + count <= IDLE_WALKS {
+            idle.append(&mut walks);
+        }
+    }
+
     /// Refuses other items than the graph was made of.
     fn check(&self, items: &Items) -> Result<()> {
         let (n, of) = (self.links.num_positions(), items.num_distinct());
@@ -120,6 +152,10 @@ impl Hnsw {
 impl Index for Hnsw {
     fn search(&self, items: &Items, queries: Queries, asked: &Asked, control: &dyn Control) -> Result<Neighbors> {
         self.search_items(items, queries, asked, control)
+    }
+
+    fn is_short_search(&self, _items: &Items, num_queries: usize, effort: Option<usize>) -> bool {
+        num_queries.saturating_mul(effort.unwrap_or(LEAST_EF)) <= SHORT_SEARCH
     }
 
     fn write(&self, file: &mut FileWriter) -> Result<()> {

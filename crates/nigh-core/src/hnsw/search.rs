@@ -3,7 +3,7 @@
 use super::codes::{ByCodes, ByDistance, Codes, Scorer, signed_key};
 use super::turns::{TURNS, in_turns};
 use super::walk::Walk;
-use super::{Hnsw, filtered};
+use super::{Hnsw, LEAST_EF, filtered};
 use crate::control::{Control, Result, check};
 use crate::index::{Asked, Keep};
 use crate::items::Items;
@@ -17,8 +17,6 @@ use std::ops::Range;
 
 /// Queries that a thread takes at once.
 const BLOCK: usize = 256;
-/// Least effort by default: cheap, and fewer find little.
-const LEAST_EF: usize = 40;
 
 impl Hnsw {
     /// The effort where none is asked for.
@@ -46,11 +44,12 @@ impl Hnsw {
         let block = BLOCK.min(askers.len().div_ceil(asked.threads.max(1)));
         let blocks = askers.len().div_ceil(block);
         with_threads(if blocks == 1 { 1 } else { asked.threads }, || {
-            (0..blocks).into_par_iter().try_for_each_init(Vec::new, |walks, b| {
+            (0..blocks).into_par_iter().try_for_each(|b| {
                 check(control)?;
                 let range = b * block..askers.len().min((b + 1) * block);
                 let done = range.len() as u64;
-                search.block(range, walks);
+                let turns = if asked.keep.is_some() { 1 } else { TURNS.min(range.len()) };
+                self.with_walks(turns, |walks| search.block(range, walks));
                 control.advance(done);
                 Ok(())
             })
@@ -69,13 +68,7 @@ struct Search<'a> {
 }
 
 impl Search<'_> {
-    fn block(&self, range: Range<usize>, walks: &mut Vec<Walk>) {
-        let links = self.hnsw.links.view();
-        let turns = if self.asked.keep.is_some() { 1 } else { TURNS.min(range.len()) };
-        while walks.len() < turns {
-            walks.push(Walk::new(links.num_positions(), links.widest()));
-        }
-        let walks = &mut walks[..turns];
+    fn block(&self, range: Range<usize>, walks: &mut [Walk]) {
         match &self.hnsw.codes {
             Some(codes) => self.by_codes(codes, range, walks),
             None => self.by_distances(range, walks),

@@ -316,6 +316,7 @@ fn changed_sections_do_no_harm() {
     let (items, hnsw) = built(gaussian(2600, 6, 1), 6, "l2", small(5), 2);
     let write = |changed: &dyn Fn(&mut Hnsw)| {
         let mut hnsw = Hnsw {
+            idle: Mutex::default(),
             params: hnsw.params,
             links: Links {
                 lists: copy(&hnsw.links.lists),

@@ -149,7 +149,7 @@ impl HnswlibFile {
             check(control)?;
             let codes = Codes::of(items, None, control)?;
             let lists = find_lost(items, codes.as_ref(), lists, &upper).share();
-            Ok(Hnsw { params, links: Links { lists, upper, entry }, codes })
+            Ok(Hnsw::new(params, Links { lists, upper, entry }, codes))
         })
     }
 }
