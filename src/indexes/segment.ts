@@ -51,15 +51,27 @@ export function liveRows(segment: Segment): Uint32Array {
   return rows
 }
 
-/** What a search of the segment may answer; undefined where that is everything. */
+/** What a search of the segment may answer; undefined where that is everything. `rows` has a bit for each row. */
 export async function keepOf(
   segment: Segment,
   filter: string | undefined,
   options: CallOptions,
+  rows?: Uint8Array,
 ): Promise<NativeKeep | undefined> {
-  if (filter === undefined && segment.numDeleted === 0) return undefined
-  const kept = segment.deleted?.map((byte) => ~byte & 0xff)
+  if (filter === undefined && segment.numDeleted === 0 && !rows) return undefined
+  const { deleted } = segment
+  const kept = deleted?.map((byte, i) => ~byte & (rows?.[i] ?? 0xff)) ?? rows
   return call(() => segment.native.keep(segment.columns, filter, kept), options)
+}
+
+/** The bits of consecutive rows. */
+export function sliceBits(bits: Uint8Array, first: number, count: number): Uint8Array {
+  const slice = new Uint8Array((count + 7) >> 3)
+  for (let i = 0; i < count; i++) {
+    const row = first + i
+    if (((bits[row >> 3] ?? 0) >> (row & 7)) & 1) slice[i >> 3]! |= 1 << (i & 7)
+  }
+  return slice
 }
 
 /** A table of the rows that are not deleted, with their vectors. */

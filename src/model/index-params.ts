@@ -47,7 +47,7 @@ export interface HnswOptions extends IndexOptions {
 }
 
 export interface ForestOptions extends IndexOptions {
-  /** Trees: more find more, and take more room. Default 10. */
+  /** Trees: more find more, and take more room; -1: until they take twice the nodes of the items, as in Annoy. Default 10. */
   numTrees?: number | undefined
 }
 
@@ -101,7 +101,7 @@ export const INDEX_PARAMS: Record<IndexKind, readonly ParamDoc[]> = {
     doc('efConstruction', 'candidates that links are chosen from, 1 or more', 200),
     ...SHARED,
   ],
-  forest: [doc('numTrees', 'trees, 1 or more: more find more, and take more room', 10), ...SHARED],
+  forest: [doc('numTrees', 'trees, 1 or more, or -1 as in Annoy: more find more, and take more room', 10), ...SHARED],
   lsh: [
     doc(
       'hashFamily',
@@ -186,7 +186,7 @@ function ownParams(kind: IndexKind, options: AnyIndexOptions): Partial<KindParam
     case 'hnsw':
       return { m: whole('m', 16, 512), efConstruction: whole('efConstruction', 200) }
     case 'forest':
-      return { numTrees: whole('numTrees', 10, 100_000) }
+      return options.numTrees === -1 ? {} : { numTrees: whole('numTrees', 10, 100_000) }
     case 'lsh': {
       const { hashFamily = 'spark', bucketLength = 1 } = options
       if (hashFamily !== 'spark' && hashFamily !== 'offset')

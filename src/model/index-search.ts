@@ -1,9 +1,9 @@
 // Queries against the segments of an index.
 import type { Table } from 'apache-arrow'
 import type { EngineCall } from '../engine/engine.ts'
-import { NighError } from '../errors.ts'
+import { invalidOption, NighError } from '../errors.ts'
 import type { IndexFacts } from '../indexes/index-directory.ts'
-import { keepOf, type Segment } from '../indexes/segment.ts'
+import { keepOf, type Segment, sliceBits } from '../indexes/segment.ts'
 import { isOfBits } from '../join/metric.ts'
 import { integer } from '../join/options.ts'
 import { NeighborSink } from '../merge/neighbor-sink.ts'
@@ -31,6 +31,8 @@ export interface IndexSearchOptions extends EngineCall {
   maxDistance?: number | undefined
   /** Only items for which an SQL condition on their columns is true. */
   filter?: string | undefined
+  /** Only these rows: a bit for each row of the index, in the order in which items were added, the first in the lowest of the first byte. */
+  rows?: Uint8Array | undefined
   /** Leave out the item that has the query's own id. Default false. */
   excludeSelf?: boolean | undefined
   /** `nested`: a list of neighbors a query; `long`: a row a pair. Default `nested`. */
@@ -78,6 +80,10 @@ export async function searchIndex(
   const { facts, params } = items
   const { to, layout = 'nested', excludeSelf = false, signal, onProgress } = options
   const k = integer('k', options.k, 1, 1_000_000)
+  const bytes = (items.all.numRows + 7) >> 3
+  if (options.rows && options.rows.length !== bytes) {
+    throw invalidOption('rows', `${options.rows.length} bytes of bits; ${items.all.numRows} rows have ${bytes}`)
+  }
   if (to !== undefined) checkOutput(to, options.mode ?? 'error')
   const nested = layout === 'nested'
   const idCol = options.queryIdCol ?? (excludeSelf && !isVectors(input) ? facts.idCol : undefined)
@@ -98,7 +104,12 @@ export async function searchIndex(
       throw new NighError('COLUMN_CONFLICT', text)
     }
     matches = excludeSelf ? await call((native) => native.matchIds(items.all, queries), { signal }) : undefined
-    for (const segment of items.segments) keeps.push(await keepOf(segment, options.filter, { signal }))
+    let start = 0
+    for (const segment of items.segments) {
+      const rows = options.rows && sliceBits(options.rows, start, segment.numRows)
+      keeps.push(await keepOf(segment, options.filter, { signal }, rows))
+      start += segment.numRows
+    }
     const sink = NeighborSink.create({ table: items.all }, queries, {
       path: to,
       layout,

@@ -171,6 +171,14 @@ export class KeptIndex implements AsyncDisposable {
     return nearestItems(this.#segments, this.#facts, vector, { ...options, k }, effort)
   }
 
+  /** The nearest items of an item, itself among them. Error UNKNOWN_ID. */
+  async nearestTo(id: number | bigint | string, options: NearestOptions = {}): Promise<NearestItems> {
+    const found = await this.get([id] as string[], options)
+    const vector = found.getChild(this.#facts.featuresCol)!.get(0)
+    if (!vector) throw new NighError('UNKNOWN_ID', `there is no item ${String(id)}`)
+    return this.nearest(Float32Array.from(vector as Iterable<number>), options)
+  }
+
   /** The queries with their neighbors in one more column. */
   async transform(queries: TableInput, options: EngineCall = {}): Promise<Table> {
     return (await this.search(queries, options)).table()

@@ -110,6 +110,16 @@ describe.each(kinds)('$kind', ({ kind, make, metrics }) => {
       for (const { country, price } of found) expect([country, price < 30]).toEqual(['FR', true])
     }
     await expect(index.search(queries, { filter: 'color = 1' })).rejects.toMatchObject({ code: 'COLUMN_NOT_FOUND' })
+    // Some rows by number, of two segments.
+    await using two = await make({}).fit(itemsOf(vectors.subarray(0, 2003 * DIM)))
+    await two.append(itemsOf(vectors.subarray(2003 * DIM, 2503 * DIM), 2003))
+    await two.delete(['i3'])
+    const bits = new Uint8Array(Math.ceil(2503 / 8)).fill(0b1001_0010)
+    for (const ids of idsOf((await two.search(queries, { rows: bits })).table())) {
+      expect(ids).toHaveLength(10)
+      for (const id of ids) expect([1, 4, 7]).toContain(id % 8)
+    }
+    await expect(two.search(queries, { rows: bits.subarray(1) })).rejects.toMatchObject({ code: 'INVALID_OPTION' })
     const none = await index.search(queries, { filter: 'price > 1000' })
     expect(none.numNeighbors).toBe(0)
     const far = neighborsOf(answer.table())[0]!.distances.at(-1)!
@@ -166,6 +176,10 @@ describe.each(kinds)('$kind', ({ kind, make, metrics }) => {
         expect(found.ids).toEqual(ids)
       }
     }
+    const other = await index.nearestTo('i77', { k: 4 })
+    expect(other.distances[0]).toBe(0)
+    expect(other).toEqual(await index.nearest(rowOf(vectors, DIM, 77).slice(), { k: 4 }))
+    await expect(index.nearestTo('i5')).rejects.toMatchObject({ code: 'UNKNOWN_ID' })
     await expect(index.nearest(new Float32Array(DIM - 1))).rejects.toMatchObject({ code: 'DIMENSION_MISMATCH' })
     await expect(index.nearest(new Float32Array(DIM).fill(Number.NaN))).rejects.toMatchObject({
       code: 'INVALID_VECTOR',

@@ -73,7 +73,6 @@ impl Hnsw {
         let upper = build.levels()?;
         let lists = build.items(clusters, own, &upper)?;
         let links = Links { lists, upper, entry: 0 };
-        control.advance(n as u64);
         Ok(Hnsw::new(params, links, codes))
     }
 }
@@ -180,7 +179,11 @@ impl Build<'_> {
         let nodes = Nodes { items: self.items, codes: self.codes, members: None, len: self.items.num_distinct() };
         let most = 2 * self.params.m;
         let (mut lists, suspects) = match clusters {
-            None => (self.alone(nodes, most, upper)?, (0..nodes.len as u32).collect()),
+            None => {
+                let lists = self.alone(nodes, most, upper)?;
+                self.quiet.0.advance(nodes.len as u64);
+                (lists, (0..nodes.len as u32).collect())
+            }
             Some(clusters) => {
                 let asked = Joined::new(self.params.width(), self.params.seed);
                 let items = own.as_ref().unwrap_or(self.items);
@@ -211,6 +214,7 @@ impl Build<'_> {
             let init = || (0..TURNS).map(|_| Walk::new(nodes.len, links.widest())).collect::<Vec<_>>();
             let own = each_block(nodes, m, init, |walks, chooser, range, own| {
                 check(self.quiet)?;
+                let count = range.len() as u64;
                 let ask = |last: Option<_>, node| {
                     let mut between = last.unwrap_or_else(|| nodes.between());
                     between.ask(node as u32);
@@ -225,6 +229,8 @@ impl Build<'_> {
                     own(node, chooser.choose(m));
                 };
                 in_turns(links, ef, range, walks, ask, done);
+                // Most of the time goes here, and the most even part of it.
+                self.quiet.0.advance(count);
                 Ok(())
             })?;
             let mut missed = missed.into_inner().unwrap_or_else(PoisonError::into_inner);
