@@ -174,9 +174,9 @@ export class KeptIndex implements AsyncDisposable {
   /** The nearest items of an item, itself among them. Error UNKNOWN_ID. */
   async nearestTo(id: number | bigint | string, options: NearestOptions = {}): Promise<NearestItems> {
     const found = await this.get([id] as string[], options)
-    const vector = found.getChild(this.#facts.featuresCol)!.get(0)
-    if (!vector) throw new NighError('UNKNOWN_ID', `there is no item ${String(id)}`)
-    return this.nearest(Float32Array.from(vector as Iterable<number>), options)
+    if (found.numRows === 0) throw new NighError('UNKNOWN_ID', `there is no item ${String(id)}`)
+    const vector: Iterable<number> = found.getChild(this.#facts.featuresCol)!.get(0)
+    return this.nearest(Float32Array.from(vector), options)
   }
 
   /** The queries with their neighbors in one more column. */
