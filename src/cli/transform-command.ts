@@ -1,4 +1,5 @@
 import type { JoinResult } from '../model/join-result.ts'
+import { KeptIndex } from '../model/kept-index.ts'
 import { loadModel } from '../model/pipeline.ts'
 import { Transformer } from '../model/transformer.ts'
 import { isSet, number, type Parsed, parseArguments, text, usageError } from './arguments.ts'
@@ -64,6 +65,7 @@ export async function transformCommand(
     if (model instanceof Transformer) {
       throw usageError(`${path}: is a ${model.kind}; a model of neighbors is needed, or a pipeline that ends with one`)
     }
+    if (model instanceof KeptIndex) throw usageError(`${path}: is an index: ask it with nigh index search`)
     result = await model.transformTo(out, queries, { ...call, ...modeOf(parsed) })
     await model[Symbol.asyncDispose]()
   } finally {

@@ -52,6 +52,8 @@ export interface IndexFacts {
   nextId: number | null
   params: KindParams
   efforts: TunedEffort[]
+  /** What its estimator was to ask. Absent where nobody said. */
+  asks?: { k: number; effort: number | { recall: number }; predictionCol: string } | undefined
 }
 
 interface Manifest extends IndexFacts {
@@ -70,6 +72,9 @@ export interface KeptDirectory {
 
 const digest = (value: unknown) => createHash('sha256').update(JSON.stringify(value)).digest('hex')
 const sha256 = (bytes: Uint8Array) => createHash('sha256').update(bytes).digest('hex')
+
+/** Whether a directory is an index, broken or not. */
+export const isIndexDirectory = (path: string): boolean => existsSync(join(path, MANIFEST))
 
 async function readManifest(path: string): Promise<Manifest> {
   const text = await readFile(join(path, MANIFEST), 'utf8').catch((cause: NodeJS.ErrnoException) => {

@@ -15,6 +15,7 @@ import {
   type IndexParams,
   indexParams,
   type LshIndexOptions,
+  type OpenParams,
 } from './index-params.ts'
 import { KeptIndex } from './kept-index.ts'
 import { explain } from './params.ts'
@@ -94,17 +95,12 @@ export class Lsh extends IndexEstimator<LshIndexOptions> {
   }
 }
 
-/** Params of an index that is opened: what it was built with stays. */
-export type OpenIndexOptions = Pick<IndexOptions, 'k' | 'effort' | 'predictionCol' | 'onInvalid' | 'numThreads'> &
-  EngineCall
+/** What may be another than when it was built. */
+export type OpenIndexOptions = OpenParams & EngineCall
 
 /** Opens an index on disk: its files are mapped, not read. Errors: NOT_AN_INDEX, CORRUPT_INDEX, INDEX_VERSION. */
-export async function openIndex(
-  path: string,
-  { signal, onProgress, ...options }: OpenIndexOptions = {},
-): Promise<KeptIndex> {
-  const { metric: _, kind: __, ...params } = indexParams('flat', options)
-  return KeptIndex.open(path, params, { signal, onProgress })
+export function openIndex(path: string, { signal, onProgress, ...options }: OpenIndexOptions = {}): Promise<KeptIndex> {
+  return KeptIndex.open(path, options, { signal, onProgress })
 }
 
 /** A file of another program, which does not say what it is. */

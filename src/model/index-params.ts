@@ -31,6 +31,9 @@ export interface IndexOptions {
   numThreads?: number | undefined
 }
 
+/** Params of an index that is opened: what it was built with stays. */
+export type OpenParams = Pick<IndexOptions, 'k' | 'effort' | 'predictionCol' | 'onInvalid' | 'numThreads'>
+
 /** How much of an index is searched: a number in the unit of its kind, or the recall to reach. */
 export type Effort = number | { recall: number }
 

@@ -17,10 +17,11 @@ import { checkOutput } from '../table/output.ts'
 import type { Ids, TableInput } from '../table/source.ts'
 import { building, concatenated, idTable, lastOfEachId, mergedInto, readItems } from './index-items.ts'
 import { type NearestItems, type NearestOptions, nearestItems } from './index-nearest.ts'
-import type { Effort, IndexParams } from './index-params.ts'
+import { type Effort, INDEX_PARAMS, type IndexParams, indexParams, type OpenParams } from './index-params.ts'
 import { type IndexAnswer, type IndexSearchOptions, searchIndex } from './index-search.ts'
 import { tuneEffort } from './index-tune.ts'
 import { requireSameVectors } from './join-tables.ts'
+import { explain, given } from './params.ts'
 
 /** As the native side says that no row has an id. */
 const NO_ROW = 2 ** 32 - 1
@@ -62,19 +63,22 @@ export class KeptIndex implements AsyncDisposable {
       nextId,
       params: params.kind,
       efforts: [],
+      asks: { k: params.k, effort: params.effort, predictionCol: params.predictionCol },
     }
     const segment = await building(table, facts, params, options)
     return new KeptIndex(params, facts, [segment])
   }
 
   /** Opens an index on disk: its files are mapped, not read. Errors: NOT_AN_INDEX, CORRUPT_INDEX, INDEX_VERSION. */
-  static async open(
-    path: string,
-    params: Omit<IndexParams, 'metric' | 'kind'>,
-    options: EngineCall = {},
-  ): Promise<KeptIndex> {
+  static async open(path: string, { numThreads, ...asked }: OpenParams, options: EngineCall = {}): Promise<KeptIndex> {
     const { facts, segments, generation } = await openDirectory(path, { signal: options.signal })
-    const index = new KeptIndex({ ...params, metric: facts.metric, kind: facts.params }, facts, segments)
+    // What is not asked for now is as its estimator had it.
+    const now = { ...facts.asks, ...given(asked), ...(numThreads === undefined ? {} : { numThreads }) }
+    const index = new KeptIndex(
+      { ...indexParams('flat', now), metric: facts.metric, kind: facts.params },
+      facts,
+      segments,
+    )
     index.#home = { path, generation }
     return index
   }
@@ -127,6 +131,12 @@ export class KeptIndex implements AsyncDisposable {
       if (ids !== undefined) await call((addon, job) => addon.writeItemColumns(ids, columns, job), { signal })
       return { ids }
     })
+  }
+
+  /** A line for each param: what it does, its range, its default and its value. */
+  explainParams(): string {
+    const { kind, threads: numThreads, ...params } = this.params
+    return explain(INDEX_PARAMS[kind.kind], { ...params, ...kind, numThreads })
   }
 
   get numItems(): number {
@@ -291,7 +301,7 @@ export class KeptIndex implements AsyncDisposable {
    * Keeps the index in a directory. Without a path, where it was opened or saved last: only what is new is written, and it appears
    * as a whole. Errors: INDEX_EXISTS, INDEX_CHANGED where another process changed it meanwhile, DISK_FULL.
    */
-  save(path?: string, options: { overwrite?: boolean } & EngineCall = {}): Promise<void> {
+  save(path?: string, options: { overwrite?: boolean | undefined } & EngineCall = {}): Promise<void> {
     return this.#inTurn(async () => {
       const home = path === undefined || path === this.#home?.path ? this.#home : undefined
       const target = path ?? home?.path
@@ -303,6 +313,15 @@ export class KeptIndex implements AsyncDisposable {
       })
       this.#segments = segments
       this.#home = { path: target, generation }
+    })
+  }
+
+  /** Writes a copy of the index to a new directory, which it has nothing to do with afterwards. Errors: as those of `save`. */
+  saveCopy(path: string, { signal }: EngineCall = {}): Promise<void> {
+    return this.#inTurn(async () => {
+      await checkDirectory(path)
+      const segments = this.#segments.map((segment) => ({ ...segment, files: undefined }))
+      await commitDirectory(path, this.#facts, segments, undefined, { signal })
     })
   }
 

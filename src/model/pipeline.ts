@@ -2,8 +2,10 @@ import { join } from 'node:path'
 import type { Table } from 'apache-arrow'
 import type { EngineCall } from '../engine/engine.ts'
 import { invalidOption, NighError } from '../errors.ts'
+import { isIndexDirectory } from '../indexes/index-directory.ts'
 import type { TableInput } from '../table/source.ts'
 import type { JoinResult } from './join-result.ts'
+import { KeptIndex } from './kept-index.ts'
 import { KnnModel, type TransformToOptions } from './knn-model.ts'
 import { readDirectory, type SaveOptions, saveDirectory } from './model-directory.ts'
 import { type FittedStage, isFitted, type LoadOptions, loadStage, type PipelineStage, stageFrom } from './stages.ts'
@@ -101,7 +103,10 @@ export class PipelineModel implements AsyncDisposable {
       const stages: string[] = []
       for (const [at, stage] of this.stages.entries()) {
         const name = `${String(at).padStart(2, '0')}-${stage.kind}`
-        await stage.save(join(directory, name), { signal: options.signal })
+        const to = join(directory, name)
+        const { signal } = options
+        // What an index saves it goes on writing to; this directory gets another name.
+        await (stage instanceof KeptIndex ? stage.saveCopy(to, { signal }) : stage.save(to, { signal }))
         stages.push(name)
       }
       return { kind: this.kind, params: {}, facts: { stages } }
@@ -140,6 +145,7 @@ export class PipelineModel implements AsyncDisposable {
 
 /** A saved model of any kind: a pipeline, a model or a transformer. */
 export async function loadModel(path: string, call: LoadOptions = {}): Promise<PipelineModel | FittedStage> {
+  if (isIndexDirectory(path)) return loadStage(path, call)
   const { manifest } = await readDirectory(path)
   return manifest.kind === 'PipelineModel' ? PipelineModel.load(path, call) : loadStage(path, call)
 }

@@ -1,8 +1,11 @@
 // Stages by name: from JSON, and from saved models.
 import type { EngineCall } from '../engine/engine.ts'
 import { invalidOption, NighError } from '../errors.ts'
+import { isIndexDirectory } from '../indexes/index-directory.ts'
 import { BruteForce, BruteForceModel } from './brute-force.ts'
 import { BucketedRandomProjectionLSH } from './bucketed-random-projection-lsh.ts'
+import { Cluster, Flat, Forest, Hnsw, Lsh, openIndex } from './index-estimators.ts'
+import { KeptIndex } from './kept-index.ts'
 import { KnnModel } from './knn-model.ts'
 import type { NearestNeighborsOptions } from './knn-params.ts'
 import { BucketedRandomProjectionLSHModel } from './lsh-model.ts'
@@ -12,11 +15,13 @@ import { Normalizer } from './normalizer.ts'
 import { Transformer } from './transformer.ts'
 import { VectorConverter } from './vector-converter.ts'
 
+type IndexEstimators = Flat | Cluster | Hnsw | Forest | Lsh
+
 /** What learns from a table. */
-export type Estimator = NearestNeighbors | BruteForce | BucketedRandomProjectionLSH
+export type Estimator = NearestNeighbors | BruteForce | BucketedRandomProjectionLSH | IndexEstimators
 
 /** What has nothing more to learn. */
-export type FittedStage = Transformer | KnnModel
+export type FittedStage = Transformer | KnnModel | KeptIndex
 
 /** A stage of a pipeline, before it is fitted. */
 export type PipelineStage = Estimator | FittedStage
@@ -25,6 +30,11 @@ const ESTIMATORS: Record<string, new (options: object) => Estimator | Transforme
   NearestNeighbors,
   BruteForce,
   BucketedRandomProjectionLSH,
+  Flat,
+  Cluster,
+  Hnsw,
+  Forest,
+  Lsh,
   Normalizer,
   VectorConverter,
 }
@@ -46,6 +56,10 @@ export interface LoadOptions extends EngineCall, Pick<NearestNeighborsOptions, '
 
 /** A saved stage: a model or a transformer. */
 export async function loadStage(path: string, call: LoadOptions = {}): Promise<FittedStage> {
+  if (isIndexDirectory(path)) {
+    const { numThreads, signal, onProgress } = call
+    return openIndex(path, { signal, onProgress, ...(numThreads === undefined ? {} : { numThreads }) })
+  }
   const { manifest } = await readDirectory(path)
   if (manifest.kind === 'NearestNeighborsModel') return NearestNeighborsModel.load(path, call)
   if (manifest.kind === 'BruteForceModel') return BruteForceModel.load(path, call)
@@ -58,5 +72,5 @@ export async function loadStage(path: string, call: LoadOptions = {}): Promise<F
 }
 
 export function isFitted(stage: PipelineStage): stage is FittedStage {
-  return stage instanceof Transformer || stage instanceof KnnModel
+  return stage instanceof Transformer || stage instanceof KnnModel || stage instanceof KeptIndex
 }

@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import {
   BruteForce,
+  type KeptIndex,
   type KnnModel,
   loadModel,
   Normalizer,
@@ -121,4 +122,30 @@ test('explainParams tells all stages', () => {
   const text = pipeline.explainParams()
   expect(text).toMatch(/^VectorConverter\n {2}inputCol: /)
   expect(text).toMatch(/\nBruteForce\n(.*\n)* {2}k: .*\(default: 10, current: 3\)/)
+})
+
+test.each(['Flat', 'Cluster', 'Hnsw', 'Forest', 'Lsh'])('an index as the last stage: %s', async (kind) => {
+  const path = join(directory, `with-${kind}`)
+  const stages = [
+    { kind: 'VectorConverter', inputCol: 'raw', outputCol: 'floats', outputType: 'array<float>' },
+    { kind: 'Normalizer', inputCol: 'floats', outputCol: 'unit' },
+    { kind, featuresCol: 'unit', k: 3, predictionCol: 'near' },
+  ]
+  await using model = await Pipeline.from({ stages }).fit(items)
+  await model.save(path)
+  await using loaded = (await loadModel(path)) as PipelineModel
+  for (const one of [model, loaded]) {
+    expect(neighborsOf(await one.transform(items), 'near').map(({ ids }) => ids)).toEqual(orders)
+  }
+  const index = loaded.stages[2] as KeptIndex
+  expect(index.explainParams()).toMatch(/k: .*current: 3/)
+  expect(index.params).toMatchObject({ k: 3, predictionCol: 'near', kind: { kind: kind.toLowerCase() } })
+  await expect(loaded.transformTo(join(directory, 'out.arrow'), items)).rejects.toMatchObject({
+    code: 'INVALID_OPTION',
+  })
+  // The index itself is a model, too.
+  const alone = join(directory, `alone-${kind}`)
+  await index.save(alone)
+  await using again = (await loadModel(alone)) as KeptIndex
+  expect(again.numItems).toBe(3)
 })
