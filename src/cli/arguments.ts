@@ -153,3 +153,15 @@ export function columnOptions(parsed: Parsed): Record<ColumnOption, string | und
     itemFeaturesCol: text(parsed, 'item-vector'),
   }
 }
+
+const MODES = ['error', 'overwrite', 'append'] as const
+
+/** What to do with an output that exists: `--mode`, or `--force`, which is to overwrite. Undefined where neither is there. */
+export function outputMode(parsed: Parsed): (typeof MODES)[number] | undefined {
+  const given = text(parsed, 'mode')
+  const mode = MODES.find((one) => one === given)
+  if (given !== undefined && !mode) throw usageError(`--mode ${given}: must be error, overwrite or append`)
+  if (!isSet(parsed, 'force')) return mode
+  if (mode && mode !== 'overwrite') throw usageError(`--mode ${mode} clashes with --force, which is to overwrite`)
+  return 'overwrite'
+}

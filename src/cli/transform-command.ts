@@ -2,7 +2,7 @@ import type { JoinResult } from '../model/join-result.ts'
 import { KeptIndex } from '../model/kept-index.ts'
 import { loadModel } from '../model/pipeline.ts'
 import { Transformer } from '../model/transformer.ts'
-import { isSet, number, type Parsed, parseArguments, text, usageError } from './arguments.ts'
+import { isSet, number, outputMode, parseArguments, text, usageError } from './arguments.ts'
 import { checkWritable, writeFileAtomically } from './files.ts'
 import type { CommandHelp } from './help.ts'
 import { summary } from './join-command.ts'
@@ -66,7 +66,7 @@ export async function transformCommand(
       throw usageError(`${path}: is a ${model.kind}; a model of neighbors is needed, or a pipeline that ends with one`)
     }
     if (model instanceof KeptIndex) throw usageError(`${path}: is an index: ask it with nigh index search`)
-    result = await model.transformTo(out, queries, { ...call, ...modeOf(parsed) })
+    result = await model.transformTo(out, queries, { ...call, mode: outputMode(parsed) })
     await model[Symbol.asyncDispose]()
   } finally {
     progress.end()
@@ -74,15 +74,4 @@ export async function transformCommand(
   result.report.seconds.total = (performance.now() - started) / 1000
   if (report !== undefined) writeFileAtomically(report, `${JSON.stringify(result.report, null, 2)}\n`)
   if (!quiet) stderr.write(`${summary(result.report, out)}\n`)
-}
-
-const MODES = ['error', 'overwrite', 'append'] as const
-
-function modeOf(parsed: Parsed): { mode?: (typeof MODES)[number] } {
-  const given = text(parsed, 'mode')
-  const mode = MODES.find((one) => one === given)
-  if (given !== undefined && !mode) throw usageError(`--mode ${given}: must be error, overwrite or append`)
-  if (!isSet(parsed, 'force')) return mode ? { mode } : {}
-  if (mode && mode !== 'overwrite') throw usageError(`--mode ${mode} clashes with --force, which is to overwrite`)
-  return { mode: 'overwrite' }
 }

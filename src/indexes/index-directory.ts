@@ -8,7 +8,7 @@ import { NighError } from '../errors.ts'
 import { type CallOptions, call, type Metric } from '../native.ts'
 import { isAlive, syncDirectory, writingFailed } from './durable.ts'
 import type { KindParams } from './kinds.ts'
-import { disposeSegment, type Segment } from './segment.ts'
+import { disposeSegment, type FileFacts, type Segment } from './segment.ts'
 
 const MANIFEST = 'index.json'
 const LOCK = 'lock'
@@ -24,13 +24,6 @@ export interface TunedEffort {
   estimate: number
   low: number
   high: number
-}
-
-interface FileFacts {
-  name: string
-  sizeBytes: number
-  /** Of small files; index files have checksums of their own. */
-  sha256?: string | undefined
 }
 
 interface SegmentFacts {
@@ -137,8 +130,7 @@ async function openSegment(
       table.dispose()
       throw corruptFile(path, columns, `has other rows than ${index.name}`)
     }
-    const names = { index: index.name, columns: columns.name }
-    return { native, columns: table, numRows, deleted: bits, numDeleted, files: names }
+    return { native, columns: table, numRows, deleted: bits, numDeleted, files: { index, columns } }
   } catch (error) {
     native.dispose()
     throw error
@@ -225,7 +217,7 @@ export async function commitDirectory(
       await writeManifest(path, manifest)
       await removeUnnamed(path, written)
       segments.forEach((segment, i) => {
-        segment.files = { index: written[i]!.index.name, columns: written[i]!.columns.name }
+        segment.files = { index: written[i]!.index, columns: written[i]!.columns }
       })
       return before + 1
     } catch (error) {
@@ -250,28 +242,32 @@ async function generationOf(path: string, replacing: boolean): Promise<number> {
 
 const newName = (what: string, extension: string) => `${what}-${randomBytes(8).toString('hex')}.${extension}`
 
+/** What the directory has already is not written, nor read, again. */
 async function writeSegment(path: string, segment: Segment, options: CallOptions): Promise<SegmentFacts> {
-  const { native, columns, files, deleted, numRows, numDeleted } = segment
-  const kept = files && existsSync(join(path, files.index)) && existsSync(join(path, files.columns)) ? files : undefined
-  const index = kept?.index ?? newName('segment', 'nigh')
-  const table = kept?.columns ?? newName('columns', 'arrow')
-  if (!kept) {
-    await call(() => native.write(join(path, index)), options)
-    await call((addon, job) => addon.writeItemColumns(join(path, table), columns, job), options)
-  }
+  const { files, deleted, numRows, numDeleted } = segment
+  const isThere = files && existsSync(join(path, files.index.name)) && existsSync(join(path, files.columns.name))
+  const { index, columns } = isThere ? files : await writeFiles(path, segment, options)
   let bits: FileFacts | null = null
   if (deleted && numDeleted > 0) {
     const name = newName('deleted', 'bits')
     await writeDurably(join(path, name), deleted)
     bits = { name, sizeBytes: deleted.length, sha256: sha256(deleted) }
   }
-  const size = async (name: string) => (await stat(join(path, name))).size
+  return { index, columns, deleted: bits, numRows, numDeleted }
+}
+
+async function writeFiles(
+  path: string,
+  { native, columns }: Segment,
+  options: CallOptions,
+): Promise<NonNullable<Segment['files']>> {
+  const [index, table] = [newName('segment', 'nigh'), newName('columns', 'arrow')]
+  const sizeBytes = await call(() => native.write(join(path, index)), options)
+  await call((addon, job) => addon.writeItemColumns(join(path, table), columns, job), options)
+  const bytes = await readFile(join(path, table))
   return {
-    index: { name: index, sizeBytes: await size(index) },
-    columns: { name: table, sizeBytes: await size(table), sha256: sha256(await readFile(join(path, table))) },
-    deleted: bits,
-    numRows,
-    numDeleted,
+    index: { name: index, sizeBytes },
+    columns: { name: table, sizeBytes: bytes.length, sha256: sha256(bytes) },
   }
 }
 

@@ -2,6 +2,14 @@
 import { type CallOptions, call, type Metric, type NativeIndex, type NativeKeep, type NativeTable } from '../native.ts'
 import { type KindParams, nativeKind } from './kinds.ts'
 
+/** A file of a directory. */
+export interface FileFacts {
+  name: string
+  sizeBytes: number
+  /** Of small files; index files have checksums of their own. */
+  sha256?: string | undefined
+}
+
 export interface Segment {
   native: NativeIndex
   /** Ids and columns, without vectors. */
@@ -11,7 +19,7 @@ export interface Segment {
   deleted: Uint8Array | undefined
   numDeleted: number
   /** Its files in the directory that it was read from or written to. */
-  files: { index: string; columns: string } | undefined
+  files: { index: FileFacts; columns: FileFacts } | undefined
 }
 
 /** Builds a segment of a table, which it takes. */

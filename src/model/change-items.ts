@@ -2,6 +2,8 @@
 import type { EngineCall } from '../engine/engine.ts'
 import { NighError } from '../errors.ts'
 import { call, type NativeItems, type NativeTable } from '../native.ts'
+import { readVectors } from '../table/read.ts'
+import type { Ids } from '../table/source.ts'
 
 /** A table, and what has its vectors if it does not have them itself. */
 export interface HeldTable {
@@ -10,7 +12,7 @@ export interface HeldTable {
 }
 
 /** As the native side says that no row has an id. */
-const NO_ROW = 2 ** 32 - 1
+export const NO_ROW: number = 2 ** 32 - 1
 
 /** The rows of `held` whose ids `added` does not have, and those of `added` behind them: of several with one id the last. */
 export async function appended(
@@ -55,15 +57,21 @@ export async function without(
   return call((native) => native.takeRows(table, vectors, stay), { signal })
 }
 
-function rowsWhere(values: Uint32Array, holds: (value: number) => boolean): Uint32Array {
+/** Ids as a table of them. */
+export function idTable(ids: Ids, { signal }: EngineCall): Promise<NativeTable> {
+  const named = { ids, vectors: new Float32Array(ids.length), dim: 1 }
+  return readVectors(named, { threads: 1, side: 'query' }, { signal })
+}
+
+export function rowsWhere(values: Uint32Array, holds: (value: number, row: number) => boolean): Uint32Array {
   const rows = new Uint32Array(values.length)
   let count = 0
-  for (let row = 0; row < values.length; row++) if (holds(values[row]!)) rows[count++] = row
+  for (let row = 0; row < values.length; row++) if (holds(values[row]!, row)) rows[count++] = row
   return rows.subarray(0, count)
 }
 
 /** Of rows that share an id, as the first of them, the last. Ascending. */
-function lastOfEach(first: Uint32Array): Uint32Array {
+export function lastOfEach(first: Uint32Array): Uint32Array {
   const last = new Uint32Array(first.length)
   for (let row = 0; row < first.length; row++) last[first[row]!] = row
   return Uint32Array.from(new Set(first), (row) => last[row]!).sort()

@@ -6,7 +6,8 @@ import { isOfBits } from '../join/metric.ts'
 import { call, type NativeTable } from '../native.ts'
 import { readTable } from '../table/datasets.ts'
 import { readVectors } from '../table/read.ts'
-import { type Ids, isVectors, type TableInput } from '../table/source.ts'
+import { isVectors, type TableInput } from '../table/source.ts'
+import { lastOfEach } from './change-items.ts'
 import type { IndexParams } from './index-params.ts'
 
 /** A segment that is not so many times as large as the new one is built together with it. */
@@ -72,13 +73,9 @@ export async function building(
 /** Of rows that share an id the last. Takes the table. */
 export async function lastOfEachId(table: NativeTable, { signal }: EngineCall): Promise<NativeTable> {
   const matches = await call((native) => native.matchIds(table, table), { signal })
-  const last = new Map<number, number>()
-  matches.first.forEach((first, row) => {
-    last.set(first, row)
-  })
+  const rows = lastOfEach(matches.first)
   matches.dispose()
-  if (last.size === table.numRows) return table
-  const rows = Uint32Array.from(last.values()).sort()
+  if (rows.length === table.numRows) return table
   const taken = await call((native) => native.takeRows(table, undefined, rows), { signal })
   table.dispose()
   return taken
@@ -95,10 +92,4 @@ export async function concatenated(tables: NativeTable[], { signal }: EngineCall
     next.dispose()
   }
   return all
-}
-
-/** Ids as a table of them. */
-export async function idTable(ids: Ids, { signal }: EngineCall): Promise<NativeTable> {
-  const named = { ids, vectors: new Float32Array(ids.length), dim: 1 }
-  return readVectors(named, { threads: 1, side: 'query' }, { signal })
 }

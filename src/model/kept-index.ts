@@ -10,21 +10,19 @@ import {
   type TunedEffort,
   verifyDirectory,
 } from '../indexes/index-directory.ts'
-import { disposeSegment, liveTable, type Segment, withDeleted } from '../indexes/segment.ts'
+import { disposeSegment, isDeleted, liveTable, type Segment, withDeleted } from '../indexes/segment.ts'
 import { call, callNow, type NativeTable } from '../native.ts'
 import { tableFromIpc } from '../table/ipc.ts'
 import { checkOutput } from '../table/output.ts'
 import type { Ids, TableInput } from '../table/source.ts'
-import { building, concatenated, idTable, lastOfEachId, mergedInto, readItems } from './index-items.ts'
+import { idTable, NO_ROW, rowsWhere } from './change-items.ts'
+import { building, concatenated, lastOfEachId, mergedInto, readItems } from './index-items.ts'
 import { type NearestItems, type NearestOptions, nearestItems } from './index-nearest.ts'
 import { type Effort, INDEX_PARAMS, type IndexParams, indexParams, type OpenParams } from './index-params.ts'
 import { type IndexAnswer, type IndexSearchOptions, searchIndex } from './index-search.ts'
 import { tuneEffort } from './index-tune.ts'
 import { requireSameVectors } from './join-tables.ts'
 import { explain, given } from './params.ts'
-
-/** As the native side says that no row has an id. */
-const NO_ROW = 2 ** 32 - 1
 
 /**
  * Items that are indexed once and asked many times: searched, filtered, grown, shrunk, and kept on disk. An index consists of
@@ -201,7 +199,7 @@ export class KeptIndex implements AsyncDisposable {
       const { signal } = options
       let taken: NativeTable | undefined
       for (const [i, segment] of this.#segments.entries()) {
-        const rows = Uint32Array.from(found[i]!)
+        const rows = found[i]!
         const part = await call(() => segment.native.takeRows(segment.columns, rows), { signal })
         const before = taken
         taken = before ? await call((native) => native.concatTables(before, part), { signal }) : part
@@ -372,17 +370,13 @@ export class KeptIndex implements AsyncDisposable {
   }
 
   /** The rows of each segment whose ids a table has, without those that are deleted. */
-  async #rowsWithIds(ids: Ids | NativeTable, { signal }: EngineCall): Promise<number[][]> {
+  async #rowsWithIds(ids: Ids | NativeTable, { signal }: EngineCall): Promise<Uint32Array[]> {
     const table = isNative(ids) ? ids : await idTable(ids, { signal })
-    const rows: number[][] = []
+    const rows: Uint32Array[] = []
     try {
       for (const segment of this.#segments) {
         const matches = await call((native) => native.matchIds(table, segment.columns), { signal })
-        const found: number[] = []
-        matches.own.forEach((own, row) => {
-          const gone = segment.deleted !== undefined && (segment.deleted[row >> 3]! >> (row & 7)) & 1
-          if (own !== NO_ROW && !gone) found.push(row)
-        })
+        const found = rowsWhere(matches.own, (own, row) => own !== NO_ROW && !isDeleted(segment, row))
         matches.dispose()
         rows.push(found)
       }

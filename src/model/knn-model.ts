@@ -9,7 +9,7 @@ import type { SinkOptions } from '../merge/neighbor-sink.ts'
 import { call, type NativeTable } from '../native.ts'
 import { openTable } from '../table/read.ts'
 import { type Ids, isVectors, type TableInput } from '../table/source.ts'
-import { appended, without } from './change-items.ts'
+import { appended, idTable, without } from './change-items.ts'
 import type { JoinResult } from './join-result.ts'
 import {
   checkOutputs,
@@ -129,9 +129,7 @@ export class KnnModel implements AsyncDisposable {
   delete(ids: Ids, options: EngineCall = {}): Promise<{ deleted: number }> {
     return this.#inTurn(async () => {
       const before = this.numItems
-      const reading = { threads: this.params.threads, side: 'query' }
-      const named = { ids, vectors: new Float32Array(ids.length), dim: 1 }
-      const table = await readNamed(named, reading, options)
+      const table = await idTable(ids, options)
       const rest = await without(this.#items, table, options).finally(() => table.dispose())
       await this.#replace(rest, options)
       return { deleted: before - this.numItems }
@@ -253,12 +251,3 @@ export class KnnModel implements AsyncDisposable {
 }
 
 const disposed = () => new NighError('DISPOSED', 'the model was disposed of')
-
-async function readNamed(
-  input: TableInput,
-  reading: { threads: number; side: string },
-  { signal }: EngineCall,
-): Promise<NativeTable> {
-  const open = await openTable(input, reading, { signal })
-  return call((native, job) => native.readTable(open.native, undefined, job), { signal })
-}

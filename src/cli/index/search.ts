@@ -1,7 +1,7 @@
 import { formatSeconds } from '../../join/explain.ts'
 import type { Effort } from '../../model/index-params.ts'
 import type { IndexSearchOptions } from '../../model/index-search.ts'
-import { isSet, list, number, type Parsed, parseArguments, text, usageError } from '../arguments.ts'
+import { isSet, list, number, outputMode, type Parsed, parseArguments, text, usageError } from '../arguments.ts'
 import type { CommandHelp } from '../help.ts'
 import type { CommandContext } from '../main.ts'
 import { COMMON, count, positionals, withIndex } from './opened.ts'
@@ -56,17 +56,6 @@ function effortOf(parsed: Parsed): Effort | undefined {
   return effort ?? (recall === undefined ? undefined : { recall })
 }
 
-function modeOf(parsed: Parsed): IndexSearchOptions['mode'] {
-  const [mode, force] = [text(parsed, 'mode'), isSet(parsed, 'force')]
-  if (mode !== undefined && mode !== 'error' && mode !== 'overwrite' && mode !== 'append') {
-    throw usageError(`--mode ${mode}: must be error, overwrite or append`)
-  }
-  if (force && mode !== undefined && mode !== 'overwrite') {
-    throw usageError(`--mode ${mode} clashes with --force, which is to overwrite`)
-  }
-  return force ? 'overwrite' : mode
-}
-
 export async function searchCommand(args: readonly string[], context: CommandContext): Promise<void> {
   const parsed = parseArguments('index search', args, searchHelp.flags)
   const [path, queries] = positionals(parsed, USAGE, ['index', 'queries']) as [string, string]
@@ -91,7 +80,7 @@ export async function searchCommand(args: readonly string[], context: CommandCon
     queryIdCol: text(parsed, 'query-id'),
     queryFeaturesCol: text(parsed, 'query-vector'),
     to: out,
-    mode: modeOf(parsed),
+    mode: outputMode(parsed),
   }
   const started = performance.now()
   await withIndex(path, parsed, context, async (index, call) => {
