@@ -197,17 +197,12 @@ export class KeptIndex implements AsyncDisposable {
     return this.#inTurn(async () => {
       const found = await this.#rowsWithIds(ids, options)
       const { signal } = options
-      let taken: NativeTable | undefined
-      for (const [i, segment] of this.#segments.entries()) {
-        const rows = found[i]!
-        const part = await call(() => segment.native.takeRows(segment.columns, rows), { signal })
-        const before = taken
-        taken = before ? await call((native) => native.concatTables(before, part), { signal }) : part
-        if (before) for (const table of [before, part]) table.dispose()
-      }
+      const take = ({ native, columns }: Segment, i: number) =>
+        call(() => native.takeRows(columns, found[i]!), { signal })
+      const table = await concatenated(await Promise.all(this.#segments.map(take)), options)
       const vectorCol = this.#facts.featuresCol
-      const ipc = await call((native) => native.itemsIpc(taken!, vectorCol), { signal })
-      taken!.dispose()
+      const ipc = await call((native) => native.itemsIpc(table, vectorCol), { signal })
+      table.dispose()
       return tableFromIpc(ipc)
     })
   }
