@@ -215,6 +215,11 @@ impl Items {
         codes
     }
 
+    /// Has exact searches scan these codes of all items.
+    pub(crate) fn keep_codes(&self, codes: CodedRows) {
+        *self.codes.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(codes));
+    }
+
     /// What searches of many queries made of the items and kept.
     pub(crate) fn grouped(&self) -> Option<Arc<GroupedCodes>> {
         self.grouped.lock().unwrap_or_else(PoisonError::into_inner).clone()

@@ -5,6 +5,7 @@ use crate::column::Column;
 use crate::control::{Control, Result, check};
 use crate::index::Keep;
 use crate::items::Items;
+use crate::kernel::pack::pack_offset_rows;
 use crate::kernel::panel::{FixedPanelsI8, bias_i8, num_panels, pack_offset_i8, unpack_i8};
 use crate::kernel::topk::TopK;
 use crate::kernel::{Level, MIN_KEY_I8, PANEL, Panel, PanelsI8, Sink, scan_i8};
@@ -114,9 +115,7 @@ impl Lists {
     /// Lists of given offset codes, in list order.
     pub fn of_codes(codes: &[u8], dim: usize, offsets: Vec<u32>, l2: bool) -> Lists {
         let mut lists = Lists::unpacked(offsets, dim);
-        let packed = lists.pack(l2, |first, count, each| {
-            codes[first * dim..][..count * dim].chunks_exact(dim).enumerate().for_each(|(i, code)| each(i, code))
-        });
+        let packed = lists.pack_codes(codes, l2);
         lists.panels = RwLock::new(Some(Arc::new(packed)));
         lists
     }
@@ -128,6 +127,28 @@ impl Lists {
             first_panel.push(first_panel[first_panel.len() - 1] + panels);
         }
         Lists { panels: RwLock::new(None), offsets, first_panel, dim }
+    }
+
+    /// Packs given offset codes of all rows.
+    fn pack_codes(&self, codes: &[u8], l2: bool) -> FixedPanelsI8 {
+        let dim = self.dim;
+        let mut panels = PanelsI8::new(self.first_panel[self.len()] as usize, dim);
+        let (level, mut code, mut rows) = (Level::current(), vec![0i8; dim], Vec::with_capacity(PANEL));
+        for list in 0..self.len() {
+            let codes = &codes[self.offsets[list] as usize * dim..self.offsets[list + 1] as usize * dim];
+            for (p, codes) in (self.first_panel[list] as usize..).zip(codes.chunks(PANEL * dim)) {
+                rows.clear();
+                rows.extend(codes.chunks_exact(dim).map(|row| row.as_ptr()));
+                let data = &mut panels.data[p * PANEL * dim..][..PANEL * dim];
+                // SAFETY: each pointer is to `dim` bytes of `codes`.
+                unsafe { pack_offset_rows(level, data, &rows, dim) };
+                for (row, bias) in codes.chunks_exact(dim).zip(&mut panels.bias[p * PANEL..]) {
+                    signed(row, &mut code);
+                    *bias = bias_i8(&code, l2);
+                }
+            }
+        }
+        panels.into()
     }
 
     /// `rows(first, count, each)` calls `each(i, offset code)` for the positions `first + i`; one not called for is never found.
@@ -170,6 +191,18 @@ impl Lists {
     /// The packed codes and their biases.
     pub fn panels(&self) -> Arc<FixedPanelsI8> {
         self.panels.read().unwrap_or_else(PoisonError::into_inner).clone().expect("packed before they are kept")
+    }
+
+    /// The packed codes for others, who share their memory, and each panel's first row and number of rows.
+    pub fn shared(&self) -> (FixedPanelsI8, Vec<(u32, u32)>) {
+        let mut listed = Vec::with_capacity(self.first_panel[self.len()] as usize);
+        for ends in self.offsets.windows(2) {
+            let firsts = (ends[0]..ends[1]).step_by(PANEL);
+            listed.extend(firsts.map(|first| (first, (PANEL as u32).min(ends[1] - first))));
+        }
+        let panels = self.panels();
+        let FixedPanelsI8 { words, data, bias } = &*panels;
+        (FixedPanelsI8 { words: *words, data: data.clone(), bias: bias.clone() }, listed)
     }
 
     /// Rows of each list that a search may answer.

@@ -16,6 +16,7 @@ mod router;
 mod search;
 
 use crate::control::{Control, Error, Result, check};
+use crate::exact::CodedRows;
 use crate::items::Items;
 use crate::parallel::with_threads;
 pub(crate) use coder::{Coder, signed};
@@ -66,6 +67,10 @@ impl Clusters {
             let (order, offsets) = lists::order_by_list(&home, centroids.len());
             items.reorder(order, control)?;
             let lists = Lists::new(items, &coder, offsets);
+            if coder.is_lossless() {
+                let (panels, listed) = lists.shared();
+                items.keep_codes(CodedRows::listed(panels, listed, items.dim));
+            }
             Ok(Clusters { coder, lists, centroids, router, num_positions: n })
         })
     }

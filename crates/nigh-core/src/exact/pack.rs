@@ -2,7 +2,7 @@
 
 use super::rows::Rows;
 use super::sieve::WholeRows;
-use crate::kernel::panel::{bias_i8, num_panels, pack_f32, pack_i8};
+use crate::kernel::panel::{FixedPanelsI8, bias_i8, num_panels, pack_f32, pack_i8};
 use crate::kernel::{PANEL, Panel, PanelsI8};
 use crate::memory::Aligned;
 use crate::metric::squared_norm;
@@ -24,6 +24,8 @@ pub(crate) struct CodedRows {
 pub(super) enum Codes {
     /// For scans of all rows.
     Panels(PanelsI8),
+    /// The same in the lists of a clustering, which rows are in the order of: each panel's first row and number of rows beside.
+    Listed(FixedPanelsI8, Vec<(u32, u32)>),
     /// Row by row, for a look at a few; biases as panels have them, and as many.
     Rows { codes: Aligned<i8>, bias: Vec<i32> },
 }
@@ -36,9 +38,40 @@ impl CodedRows {
         CodedRows { codes, lost, norm, prepared: prepared.sqrt(), slack }
     }
 
+    /// Of whole rows that are whole numbers within a byte, under l2: the codes of lists lose nothing, so that they are the same.
+    /// `listed` has each panel's first row and number of rows.
+    pub(crate) fn listed(panels: FixedPanelsI8, listed: Vec<(u32, u32)>, dim: usize) -> CodedRows {
+        // Prepared rows have no number above 1.
+        CodedRows {
+            codes: Codes::Listed(panels, listed),
+            lost: 0.0,
+            norm: 0.0,
+            prepared: (dim as f64).sqrt(),
+            slack: 0.0,
+        }
+    }
+
     pub(super) fn panels(&self) -> &PanelsI8 {
         match &self.codes {
             Codes::Panels(panels) => panels,
+            _ => unreachable!("coded otherwise"),
+        }
+    }
+
+    pub(super) fn num_panels(&self) -> usize {
+        match &self.codes {
+            Codes::Panels(panels) => panels.bias.len() / PANEL,
+            Codes::Listed(_, listed) => listed.len(),
+            Codes::Rows { .. } => unreachable!("coded one by one"),
+        }
+    }
+
+    /// A panel of `num_rows` rows in all.
+    pub(super) fn panel(&self, panel: usize, num_rows: usize) -> Panel<'_, i8, i32> {
+        let first = panel * PANEL;
+        match &self.codes {
+            Codes::Panels(panels) => panels.panel(panel, PANEL.min(num_rows - first), first as u32),
+            Codes::Listed(panels, listed) => panels.panel(panel, listed[panel].1 as usize, listed[panel].0),
             Codes::Rows { .. } => unreachable!("coded one by one"),
         }
     }
@@ -47,7 +80,7 @@ impl CodedRows {
     pub(super) fn one_by_one(&self) -> (&[i8], &[i32]) {
         match &self.codes {
             Codes::Rows { codes, bias } => (codes, bias),
-            Codes::Panels(_) => unreachable!("coded in panels"),
+            _ => unreachable!("coded in panels"),
         }
     }
 

@@ -13,7 +13,7 @@ use super::walk::walk;
 use crate::control::{Result, check};
 use crate::items::Items;
 use crate::kernel::panel::num_panels;
-use crate::kernel::{Level, PANEL, PanelsI8, Sink, scan_f32, scan_i8};
+use crate::kernel::{Level, PANEL, Sink, scan_f32, scan_i8};
 use crate::metric::{dot, squared_norm};
 use crate::space::encode;
 use rayon::prelude::*;
@@ -124,7 +124,8 @@ impl<'a> Scan<'a> {
     }
 
     pub fn all_panels(&self) -> Range<usize> {
-        0..num_panels(self.rows.items.num_distinct())
+        let of_rows = || num_panels(self.rows.items.num_distinct());
+        0..self.codes.as_ref().map_or_else(of_rows, |codes| codes.num_panels())
     }
 
     /// Its candidates come of all panels at once.
@@ -148,7 +149,7 @@ impl<'a> Scan<'a> {
                 let coded = self.code_queries(job, block, &self.rows, codes);
                 let mut reservoirs =
                     Reservoirs::new(self.k, Keys::Int8, self.most_kept(), coded.bounds.clone(), &true_distance);
-                self.scan_codes(job, range, codes.panels(), &coded.offset, &mut reservoirs)?;
+                self.scan_codes(job, range, codes, &coded.offset, &mut reservoirs)?;
                 (Keys::Int8, coded.bounds, reservoirs, coded.asking)
             }
             (None, Some(Grouped { codes, whole_rows })) => {
@@ -239,18 +240,18 @@ impl<'a> Scan<'a> {
         &self,
         job: &Job,
         range: Range<usize>,
-        panels: &PanelsI8,
+        codes: &CodedRows,
         queries: &[u8],
         sink: &mut impl Sink,
     ) -> Result<()> {
-        let code_dim = 4 * panels.words;
+        let code_dim = self.rows.code_dim();
         let pointers: Vec<*const u8> = queries.chunks_exact(code_dim).map(|q| q.as_ptr()).collect();
         let n = self.rows.items.num_distinct();
         for p in range {
             if p % 256 == 0 {
                 check(job.control)?;
             }
-            let panel = panels.panel(p, PANEL.min(n - p * PANEL), (p * PANEL) as u32);
+            let panel = codes.panel(p, n);
             // SAFETY: each pointer is to `code_dim` bytes of `queries`.
             unsafe { scan_i8(Level::current(), &pointers, panel, code_dim, sink) };
         }

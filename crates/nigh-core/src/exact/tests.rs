@@ -348,3 +348,28 @@ fn rows_beyond_the_range_of_the_sample_are_found() {
         assert_eq!(neighbors.pairs(q), expected.pairs(q), "row {}", rows[q]);
     }
 }
+
+#[test]
+fn lists_lend_their_codes_where_these_lose_nothing() {
+    let (n, dim, k) = (6000, 8, 7);
+    let mut rng = Rng(17);
+    let vectors: Vec<f32> = (0..n * dim).map(|_| (rng.next() % 40) as f32).collect();
+    let mut items = Items::new(vectors, dim, Metric::L2, 1, &()).unwrap();
+    let rows: Vec<u32> = (0..n as u32).step_by(20).collect();
+    let ask = |items: &Items, precision, threads| {
+        let asked = Queries::Items { rows: Some(&rows), include_self: false };
+        let found = exact_search(items, asked, k, precision, None, threads, &()).unwrap();
+        (0..found.num_queries()).map(|q| found.pairs(q)).collect::<Vec<_>>()
+    };
+    let expected = ask(&items, Precision::F32, 1);
+    let clusters = crate::Clusters::build(&mut items, 60, 1, 2, &()).unwrap();
+    assert!(items.is_short_search(FEW_QUERIES + 1), "codes are there");
+    for threads in [1, 3] {
+        assert_eq!(ask(&items, Precision::Int8, threads), expected);
+    }
+    // A graph takes their memory over.
+    crate::Graph::new(&items, &clusters, 16).unwrap();
+    assert!(!items.is_short_search(FEW_QUERIES + 1));
+    assert!(clusters.take_codes().is_some());
+    assert_eq!(ask(&items, Precision::Int8, 1), expected);
+}

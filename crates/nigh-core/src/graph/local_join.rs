@@ -7,7 +7,8 @@ use super::{Graph, RowCodes};
 use crate::cluster::{Clusters, signed};
 use crate::control::{Control, Error, Result, check};
 use crate::items::Items;
-use crate::kernel::panel::{bias_i8, pack_offset_i8};
+use crate::kernel::pack::pack_offset_rows;
+use crate::kernel::panel::bias_i8;
 use crate::kernel::{Level, MIN_KEY_I8, PANEL, Panel, Sink, scan_i8};
 use crate::memory::Aligned;
 use crate::parallel::{SharedMut, with_threads};
@@ -23,7 +24,7 @@ pub struct Around {
 }
 
 /// Rows whose reverse edges are held at once: they are found by looking through the whole graph.
-const REVERSE_ROWS: usize = 1 << 18;
+const REVERSE_ROWS: usize = 1 << 19;
 /// Rows whose company is fixed before any of them is joined.
 const BLOCK: usize = 1 << 16;
 const CHUNK: usize = 256;
@@ -249,11 +250,12 @@ impl<'a> Tile<'a> {
         self.pointers.clear();
         for (i, &row) in members.iter().enumerate() {
             let code = &self.codes.codes[row as usize * dim..][..dim];
-            pack_offset_i8(&mut self.panel, i, code);
             self.bias[i] = self.codes.bias[row as usize];
             self.rows[i] = row;
             self.pointers.push(code.as_ptr());
         }
+        // SAFETY: each pointer is to `dim` bytes of codes.
+        unsafe { pack_offset_rows(self.level, &mut self.panel, &self.pointers, dim) };
         let panel = Panel { data: &self.panel[..], bias: &self.bias[..], num_rows: members.len(), first_row: 0 };
         let taken = u64::MAX >> (64 - members.len());
         let mut sink = Offers { places: self.places, insert: self.insert, rows: &self.rows, taken };
