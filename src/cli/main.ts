@@ -3,14 +3,7 @@ import { readFileSync, realpathSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { NighError } from '../errors.ts'
 import { nearest, usageError } from './arguments.ts'
-import { convertCommand, convertHelp } from './convert-command.ts'
-import { evalCommand, evalHelp } from './eval-command.ts'
-import { fitCommand, fitHelp } from './fit-command.ts'
 import { type CommandHelp, commandHelp, mainHelp } from './help.ts'
-import { indexCommand, indexHelp } from './index/command.ts'
-import { inspectCommand, inspectHelp } from './inspect-command.ts'
-import { joinCommand, joinHelp } from './join-command.ts'
-import { transformCommand, transformHelp } from './transform-command.ts'
 
 export interface CommandContext {
   signal: AbortSignal
@@ -22,14 +15,46 @@ const EXIT_FAILED = 1
 const EXIT_USAGE = 2
 
 type Command = (args: readonly string[], context: CommandContext) => Promise<void>
-const commands: Record<string, { run: Command; help: CommandHelp }> = {
-  join: { run: joinCommand, help: joinHelp },
-  inspect: { run: inspectCommand, help: inspectHelp },
-  eval: { run: evalCommand, help: evalHelp },
-  fit: { run: fitCommand, help: fitHelp },
-  transform: { run: transformCommand, help: transformHelp },
-  convert: { run: convertCommand, help: convertHelp },
-  index: { run: indexCommand, help: indexHelp },
+interface CommandModule {
+  run: Command
+  help: CommandHelp
+}
+
+/** Loaded when they are asked for: all of them take longer than a small join. */
+const commands: Record<string, () => Promise<CommandModule>> = {
+  join: async () => {
+    const { joinCommand, joinHelp } = await import('./join-command.ts')
+    return { run: joinCommand, help: joinHelp }
+  },
+  inspect: async () => {
+    const { inspectCommand, inspectHelp } = await import('./inspect-command.ts')
+    return { run: inspectCommand, help: inspectHelp }
+  },
+  eval: async () => {
+    const { evalCommand, evalHelp } = await import('./eval-command.ts')
+    return { run: evalCommand, help: evalHelp }
+  },
+  fit: async () => {
+    const { fitCommand, fitHelp } = await import('./fit-command.ts')
+    return { run: fitCommand, help: fitHelp }
+  },
+  transform: async () => {
+    const { transformCommand, transformHelp } = await import('./transform-command.ts')
+    return { run: transformCommand, help: transformHelp }
+  },
+  convert: async () => {
+    const { convertCommand, convertHelp } = await import('./convert-command.ts')
+    return { run: convertCommand, help: convertHelp }
+  },
+  index: async () => {
+    const { indexCommand, indexHelp } = await import('./index/command.ts')
+    return { run: indexCommand, help: indexHelp }
+  },
+}
+
+async function helps(): Promise<Record<string, CommandHelp>> {
+  const loaded = Object.entries(commands).map(async ([name, load]) => [name, (await load()).help] as const)
+  return Object.fromEntries(await Promise.all(loaded))
 }
 
 function version(): string {
@@ -38,19 +63,19 @@ function version(): string {
 
 async function dispatch(args: readonly string[], context: CommandContext): Promise<void> {
   const [name, ...rest] = args
-  const helps = Object.fromEntries(Object.entries(commands).map(([command, { help }]) => [command, help]))
   if (name === '--version' || name === '-V') return void context.stdout.write(`${version()}\n`)
   if (name === undefined || name === '--help' || name === '-h' || (name === 'help' && rest.length === 0)) {
-    return void context.stdout.write(`${mainHelp(version(), helps)}\n`)
+    return void context.stdout.write(`${mainHelp(version(), await helps())}\n`)
   }
   const asked = name === 'help' ? rest[0]! : name
-  const command = Object.hasOwn(commands, asked) ? commands[asked] : undefined
-  if (!command) {
+  const load = Object.hasOwn(commands, asked) ? commands[asked] : undefined
+  if (!load) {
     const near = nearest(asked, Object.keys(commands))
     throw usageError(
       `there is no command ${JSON.stringify(asked)}.${near ? ` Did you mean ${near}?` : ''} See: nigh --help`,
     )
   }
+  const command = await load()
   // Its commands have helps of their own.
   const nested = asked === 'index' && name !== 'help'
   if (name === 'help' || (!nested && (rest.includes('--help') || rest.includes('-h')))) {
