@@ -83,6 +83,8 @@ const TRAINING_ROWS = 48
 const READ_SPEED = 0.7
 const WRITE_SPEED = 0.3
 export const SAMPLE_ROWS = 1000
+/** Fewer to choose on: the reserve that they ask for costs less than their truth. */
+export const CHOOSING_ROWS = 500
 const LEAST_SAMPLE_ROWS = 250
 
 const padded = (dim: number, precision: Precision) => Math.ceil(dim / PAD_DIMS[precision]) * PAD_DIMS[precision]
@@ -166,17 +168,17 @@ export function refineGuessSeconds(shape: JoinShape, numLists: number, width: nu
 /** The rounds worth a look for rows that keep `width` candidates, from a third of the work to all that a tile of 48 rows holds. */
 export function roundsFor(width: number): Around[] {
   const most = Math.min(width, 24)
-  const even = [1 / 2, 5 / 8, 3 / 4, 7 / 8, 1]
-    .map((part) => Math.round(part * most))
-    .filter((n) => 2 * n < TILE_ROWS - 1)
+  const least = Math.round(most / 2)
+  const even = Array.from({ length: most - least + 1 }, (_, i) => least + i).filter((n) => 2 * n < TILE_ROWS - 1)
   return [...even.map((n) => ({ forward: n, reverse: n })), { forward: most, reverse: TILE_ROWS - 1 - most }]
 }
 
 /** Seconds of one thread to choose an effort on one sample and to validate it on another. */
 export function tuneSeconds(shape: JoinShape, effort: Effort, k: number, level: CpuLevel): number {
   const sample = { ...shape, queries: Math.min(SAMPLE_ROWS, shape.queries) }
-  const truth = exactSeconds(sample, k, exactPrecision(sample, k, level), level)
-  return 2 * truth + 4 * clusterSearchSeconds(sample, effort, level)
+  const chosen = { ...shape, queries: Math.min(CHOOSING_ROWS, shape.queries) }
+  const truth = (of: JoinShape) => exactSeconds(of, k, exactPrecision(of, k, level), level)
+  return truth(chosen) + truth(sample) + 6 * clusterSearchSeconds(chosen, effort, level)
 }
 
 /** How many queries to measure an effort on that is known already: the exact search of them takes as long as the join. */

@@ -46,6 +46,14 @@ export interface Refined {
   reason: string
 }
 
+/** What a round would leave. */
+interface Forecast {
+  next: Round
+  expected: number
+  /** With a reserve. */
+  isEnough: boolean
+}
+
 /** Fewer probes, or so many that find less than half, leave the graph closed within its lists: rounds find little there. */
 const LEAST_PROBES = 4
 const LEAST_RECALL = 0.5
@@ -56,6 +64,8 @@ const MAX_ROUNDS = 8
 const ON_THE_WAY = 0.05
 /** Where a round would leave more than this of what is missing, the graph needs more probes before. */
 const STUCK = 0.8
+/** Where the smallest round leaves less than so many times what may be missed, one a little larger mostly does. */
+const NEAR = 1.3
 const MORE_PROBES = 4
 
 /** `probed`: recalls of probing alone on the chosen sample, by nprobe. */
@@ -84,7 +94,9 @@ export async function refine(
     const recalls = await graph.recall(chosen)
     const value = mean(recalls)
     steps.push({ sample: 'choose', ...state(), recall: value })
-    const wanted = target + CAUTION * standardError(recalls)
+    // A round that was to leave the whole reserve is validated if it left half: another one costs more than a try.
+    const reserve = CAUTION * standardError(recalls) * (rounds.length > 0 ? 0.5 : 1)
+    const isMet = value >= target + reserve
     const validate = async (): Promise<Refined | undefined> => {
       const sample = samples.fresh()
       if (!sample) return outcome(undefined, 'no rows are left to validate on')
@@ -94,32 +106,39 @@ export async function refine(
     }
     // Where nothing more can be afforded, what is there may do without a reserve.
     const giveUp = async (reason: string): Promise<Refined> => {
-      const without = value >= target && value < wanted ? await validate() : undefined
+      const without = value >= target && !isMet ? await validate() : undefined
       return without ?? outcome(undefined, reason)
     }
-    if (value >= wanted) {
+    if (isMet) {
       const validated = await validate()
       if (validated) return validated
     }
-    const look = async (around: Around): Promise<number> => {
-      const found = mean(await graph.preview(chosen, around, rounds.length))
-      steps.push({ sample: 'choose', ...state(), preview: around, recall: found })
-      return found + ON_THE_WAY * (found - value)
+    // The reserve is that of the recalls which a round leaves: they are higher, and so differ less, than those before it.
+    const look = async (around: Around): Promise<Forecast> => {
+      const found = await graph.preview(chosen, around, rounds.length)
+      steps.push({ sample: 'choose', ...state(), preview: around, recall: mean(found) })
+      const expected = mean(found) + ON_THE_WAY * (mean(found) - value)
+      return { next: around, expected, isEnough: expected >= target + CAUTION * standardError(found) }
     }
     // As few rows around each as are enough; otherwise as many as there can be.
     const sizes = roundsFor(width)
-    let [next, expected]: [Round, number] = [sizes[0]!, await look(sizes[0]!)]
-    if (value >= wanted || expected < wanted) {
-      ;[next, expected] = [sizes.at(-1)!, await look(sizes.at(-1)!)]
-      let [few, enough] = [0, value < wanted && expected >= wanted ? sizes.length - 1 : 0]
-      while (enough - few > 1) {
+    const last = sizes.length - 1
+    let forecast = isMet ? undefined : await look(sizes[0]!)
+    if (!forecast?.isEnough) {
+      // A look takes as long as a part of a round does: where little is missing, a little more is tried first.
+      const isNear = forecast !== undefined && 1 - forecast.expected < NEAR * (1 - target)
+      let [few, enough] = [0, isNear ? Math.min(2, last) : last]
+      forecast = await look(sizes[enough]!)
+      if (!forecast.isEnough && enough < last) [few, enough, forecast] = [enough, last, await look(sizes[last]!)]
+      while (!isMet && forecast.isEnough && enough - few > 1) {
         const middle = (few + enough) >> 1
-        const found = await look(sizes[middle]!)
-        if (found < wanted) few = middle
-        else [next, expected, enough] = [sizes[middle]!, found, middle]
+        const other = await look(sizes[middle]!)
+        if (other.isEnough) [forecast, enough] = [other, middle]
+        else few = middle
       }
     }
-    if (expected < wanted && 1 - expected > STUCK * (1 - value)) {
+    let { next } = forecast
+    if (!forecast.isEnough && 1 - forecast.expected > STUCK * (1 - value)) {
       const more = Math.min(MORE_PROBES * nprobe, numLists)
       if (more === nprobe) return giveUp('neighbors of neighbors do not reach the recall')
       spent += probeSeconds(shape, numLists, more - nprobe, level)

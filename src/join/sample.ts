@@ -20,10 +20,11 @@ export class Samples {
   readonly #sampler: RowSampler
   #next: Uint32Array | undefined
 
-  constructor(numRows: number, seed: number, size: number) {
+  /** `choosing`: rows to choose on, if not as many as to validate on. */
+  constructor(numRows: number, seed: number, size: number, choosing: number = size) {
     this.size = size
     this.#sampler = new RowSampler(numRows, seed)
-    this.chosen = this.#sampler.take(Math.min(size, numRows))
+    this.chosen = this.#sampler.take(Math.min(choosing, numRows))
   }
 
   /** Rows that no sample had before; undefined when none are left. */

@@ -127,3 +127,23 @@ test('the first probes find half, and more of them for a higher recall', () => {
     ),
   ).toBe(8)
 })
+
+test('the reserve is that of the recalls which a round leaves', async () => {
+  const { graph, done } = fake(() => 0.2)
+  let made = false
+  const around = (value: number, spread: number) => (sample: Uint32Array) =>
+    Float32Array.from(sample, (_, i) => value + (i % 2 ? spread : -spread))
+  const steps: GraphSteps = {
+    ...graph,
+    async round(next, number) {
+      await graph.round(next, number)
+      made = true
+    },
+    // Half of the rows lack much before the round, hardly any after it: .85 +- .008, then .951 without a doubt.
+    recall: async (sample) => (made ? around(0.953, 0.01) : around(0.85, 0.15))(sample),
+    preview: async (sample, { forward }) => around(forward < 10 ? 0.93 : 0.951, 0.01)(sample),
+  }
+  const refined = await refine(task, probed, steps, samples())
+  expect(done.slice(1)).toEqual(['round 0: 10+10'])
+  expect(refined.recall!.estimate).toBeCloseTo(0.953)
+})

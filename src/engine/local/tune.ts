@@ -1,6 +1,7 @@
 import type { ItemIndex } from '../../indexes/item-index.ts'
 import {
   type Around,
+  CHOOSING_ROWS,
   type Effort,
   graphWidth,
   refineGuessSeconds,
@@ -52,7 +53,7 @@ export async function settle(tuning: Tuning, saved: Effort | undefined): Promise
 async function choose(tuning: Tuning, truths: Truths): Promise<Settled> {
   const { plan, ask, clock } = tuning
   const { shape, level, recall, seed } = plan
-  const samples = new Samples(shape.queries, seed, SAMPLE_ROWS)
+  const samples = new Samples(shape.queries, seed, SAMPLE_ROWS, CHOOSING_ROWS)
   const numLists = plan.effort!.numLists
   const task = { shape, k: ask.k, recall, numLists, seed, level }
   const measure = measureWith(tuning, truths)
@@ -97,7 +98,7 @@ function isBase({ sample, rescore }: TuneStep, _: number, [first]: TuneStep[]): 
 async function repeat(tuning: Tuning, effort: Effort, truths: Truths): Promise<Settled> {
   const { index, plan, ask, clock } = tuning
   const { numQueries, seed } = { numQueries: plan.shape.queries, seed: plan.seed }
-  const sample = new Samples(numQueries, seed, SAMPLE_ROWS).fresh() ?? new Uint32Array()
+  const sample = new Samples(numQueries, seed, SAMPLE_ROWS, CHOOSING_ROWS).fresh() ?? new Uint32Array()
   const reason = 'a saved plan'
   const estimate = (recalls: Float32Array) => estimateRecall(recalls, numQueries)
   const step = (recall: RecallEstimate): TuneStep[] => [
