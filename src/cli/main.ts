@@ -10,6 +10,7 @@ import { type CommandHelp, commandHelp, mainHelp } from './help.ts'
 import { indexCommand, indexHelp } from './index/command.ts'
 import { inspectCommand, inspectHelp } from './inspect-command.ts'
 import { joinCommand, joinHelp } from './join-command.ts'
+import { sparkCommand, sparkHelp } from './spark-command.ts'
 import { transformCommand, transformHelp } from './transform-command.ts'
 
 export interface CommandContext {
@@ -30,6 +31,7 @@ const commands: Record<string, { run: Command; help: CommandHelp }> = {
   transform: { run: transformCommand, help: transformHelp },
   convert: { run: convertCommand, help: convertHelp },
   index: { run: indexCommand, help: indexHelp },
+  spark: { run: sparkCommand, help: sparkHelp },
 }
 
 function version(): string {

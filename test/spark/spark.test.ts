@@ -1,5 +1,5 @@
 // One server for everything that needs one: it takes longer to start than most of it to run.
-import { existsSync, readFileSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { Field, FixedSizeList, Float32, Float64, Int64, List, Schema, Table, vectorFromArray } from 'apache-arrow'
@@ -8,10 +8,13 @@ import { localRelation, range, repartitionBy, sort, sqlQuery, union } from '../.
 import { SparkSession } from '../../src/engine/spark/connect/session.ts'
 import { fieldsOf, schemaDdl } from '../../src/engine/spark/connect/types.ts'
 import { Spark } from '../../src/engine/spark/spark.ts'
+import { knnJoin } from '../../src/model/knn-join.ts'
+import { sparkDoctor } from '../../src/model/spark/doctor.ts'
+import { sparkJoin } from '../../src/model/spark/join.ts'
 import { fromTables, readTable } from '../../src/table/datasets.ts'
 import { tableFromIpc, tableToIpc } from '../../src/table/ipc.ts'
 import { workerFunction } from '../../src/table/workers/worker-function.ts'
-import { temporaryDirectory } from '../support/run.ts'
+import { nigh, temporaryDirectory } from '../support/run.ts'
 import { startProxy } from './proxy.ts'
 import { freePort, type SparkServer, startSparkServer } from './server.ts'
 
@@ -248,5 +251,89 @@ describe('functions in tasks', () => {
     controller.abort()
     await ended
     await until(() => !pids().some(isRunning), 10_000)
+  })
+})
+
+describe('joins', () => {
+  const vector = (seed: number) =>
+    `transform(sequence(1, 8), i -> float(pmod(hash(id, i, ${seed}), 1000) / 10)) AS vector`
+  const asRows = async (path: string) => (await readTable(path)).toRows()
+
+  beforeAll(async () => {
+    const write = (query: string, name: string) => spark.sql(query).write(at(name))
+    await write(`SELECT id, ${vector(1)}, 'q' || id AS name FROM range(0, 600, 1, 5)`, 'queries')
+    await write(`SELECT 'i' || id AS id, ${vector(2)}, id % 7 AS kind FROM range(0, 3000, 1, 3)`, 'items')
+    await write(`SELECT id, ${vector(1)} FROM range(0, 2000, 1, 2)`, 'many-queries')
+    await write(`SELECT id, ${vector(2)} FROM range(0, 60000, 1, 2)`, 'many-items')
+  })
+
+  test.each(['l2', 'cosine', 'dot'] as const)('exact, %s: the rows of the local engine', async (metric) => {
+    const options = { k: 4, metric, exact: true, columns: ['kind'], queryColumns: ['name'] }
+    const report = await sparkJoin(spark, at('queries'), at('items'), { ...options, to: at(`near-${metric}`) })
+    expect(report).toMatchObject({ method: 'exact', rows: { queries: 600, items: 3000, neighbors: 2400 }, numTasks: 2 })
+    await knnJoin(at('queries'), at('items'), { ...options, to: at(`near-${metric}.parquet`) })
+    expect(await asRows(at(`near-${metric}`))).toEqual(await asRows(at(`near-${metric}.parquet`)))
+    expect(readdirSync(directory).filter((name) => name.includes('.nigh-'))).toEqual([])
+  })
+
+  test('at a recall: what is told holds against the exact neighbors', async () => {
+    const options = { k: 10, recall: 0.9, layout: 'long' as const }
+    const to = at('approximate')
+    const report = await sparkJoin(spark, at('many-queries'), at('many-items'), { ...options, to, numTasks: 2 })
+    expect(report.method).not.toBe('exact')
+    await knnJoin(at('many-queries'), at('many-items'), { ...options, exact: true, recall: 1, to: at('truth.parquet') })
+    const pairs = async (path: string) => new Set((await asRows(path)).map((row) => `${row.id} ${row.neighbor}`))
+    const [found, truth] = [await pairs(to), await pairs(at('truth.parquet'))]
+    expect(truth.size).toBe(20_000)
+    const recall = [...truth].filter((pair) => found.has(pair)).length / truth.size
+    // The interval is one of 95 %: twice its width is none that chance leaves.
+    const { low, high, estimate } = report.recall
+    expect(recall).toBeGreaterThan(estimate - 2 * (estimate - low) - 0.005)
+    expect(recall).toBeLessThan(estimate + 2 * (high - estimate) + 0.005)
+    expect(recall).toBeGreaterThan(0.88)
+  })
+
+  test('of queries in SQL; an output that is there is kept, or replaced', async () => {
+    const queries = `sql:SELECT id, vector FROM parquet.\`${at('queries')}\` WHERE id >= 590`
+    const options = { k: 2, exact: true, to: at('sql') }
+    expect((await sparkJoin(spark, queries, at('items'), options)).rows.queries).toBe(10)
+    const before = await asRows(at('sql'))
+    expect(before.map(({ id }) => Number(id)).sort((a, b) => a - b)).toEqual(upTo(600).slice(590))
+    await expect(sparkJoin(spark, queries, at('items'), options)).rejects.toMatchObject({ code: 'OUTPUT_EXISTS' })
+    const none = `sql:SELECT id, vector FROM parquet.\`${at('queries')}\` WHERE id < 0`
+    await sparkJoin(spark, none, at('items'), { ...options, mode: 'overwrite' })
+    expect(await asRows(at('sql'))).toEqual([])
+  })
+
+  test('what is wrong is told as one error, and nothing is left', async () => {
+    const wrong = async (code: string, items: string, options = {}) => {
+      const joining = sparkJoin(spark, at('queries'), items, { exact: true, to: at('wrong'), ...options })
+      await expect(joining).rejects.toMatchObject({ code })
+      expect(readdirSync(directory).filter((name) => /wrong/.test(name))).toEqual([])
+    }
+    await wrong('FILE_NOT_FOUND', at('nowhere'))
+    await wrong('COLUMN_NOT_FOUND', at('items'), { queryIdCol: 'number' })
+    await wrong('COLUMN_NOT_FOUND', at('items'), { columns: ['colour'] })
+    await wrong('INVALID_OPTION', at('items'), { k: 0 })
+    await spark.sql('SELECT id, array(float(1)) AS vector FROM range(5)').write(at('short'))
+    await wrong('DIMENSION_MISMATCH', at('short'))
+  })
+
+  test('the doctor, and the command line', async () => {
+    const checks = await sparkDoctor(server.url, { path: directory })
+    expect(checks.map(({ what, ok }) => [what, ok])).toEqual(
+      ['Spark Connect', 'Python', 'archive', 'pyarrow', 'tasks', 'storage'].map((what) => [what, true]),
+    )
+    const [refused, ...rest] = await sparkDoctor(`sc://127.0.0.1:${server.port}/;token=x`)
+    expect(refused).toMatchObject({ ok: false, found: expect.stringContaining('SPARK_DENIED') })
+    expect(rest).toEqual([])
+    expect(readdirSync(directory).filter((name) => name.includes('doctor'))).toEqual([])
+    const args = ['join', at('queries'), at('items'), '-k', '4', '--exact', '--engine', 'spark', '--spark', server.url]
+    const ran = nigh([...args, '--out', at('by-command'), '--report', at('report.json')])
+    expect(ran.stderr).toContain('600 queries x 3,000 items in 2 tasks: exact')
+    expect(ran.code).toBe(0)
+    expect(await (await readTable(at('by-command'))).count()).toBe(600)
+    expect(JSON.parse(readFileSync(at('report.json'), 'utf8'))).toMatchObject({ rows: { neighbors: 2400 } })
+    expect(nigh([...args.slice(0, 6), '--spark', server.url, '--out', at('x')])).toMatchObject({ code: 2 })
   })
 })

@@ -35,7 +35,7 @@ def nigh_shim(payload, batches):
     if not os.path.exists(node):
         raise RuntimeError("NIGH_WORKER: %s was not unpacked in %s" % (folder, os.getcwd()))
 
-    environment = dict(os.environ)
+    environment = dict(os.environ, NIGH_PYARROW=pa.__version__)
     from pyspark import TaskContext
 
     now = TaskContext.get()

@@ -8,8 +8,10 @@ export interface JoinStage {
   queryColumns: string[]
   /** How many partitions they have. */
   numPartitions: number
-  /** Whether the control rows know their numbers of rows: of a Delta table they include deleted ones. */
+  /** Whether the blocks know their numbers of rows: of a Delta table they include deleted ones. */
   isCounted: boolean
+  /** By number. */
+  blocks: Block[]
   directory: string
   options: JoinOptions
 }

@@ -1,28 +1,27 @@
 // What nigh's own tasks run. The archive has it as bundle/stages.js.
+import { existsSync, rmSync, writeFileSync } from 'node:fs'
+import { hostname } from 'node:os'
 import { join } from 'node:path'
 import { Table, Utf8, vectorFromArray } from 'apache-arrow'
 import { NighError } from '../../errors.ts'
 import type { JoinOptions } from '../../join/options.ts'
+import { callNow } from '../../native.ts'
 import { readTable } from '../../table/datasets.ts'
 import { knnJoin } from '../knn-join.ts'
-import type { BlockDone, JoinStage } from './blocks.ts'
+import type { Block, BlockDone, JoinStage } from './blocks.ts'
+import type { Look, Seen } from './doctor.ts'
 
 /** Joins blocks of queries with all items, each into a file that no other attempt writes. */
 export async function* joinBlocks(control: AsyncIterable<Table>, stage: JoinStage): AsyncGenerator<Table> {
   for await (const table of control) {
-    for (const row of table) {
-      const { block, first, count, rows } = row.toJSON() as Record<string, number>
-      const done = await joinBlock(Number(block), [Number(first), Number(count), Number(rows)], stage)
+    for (const id of table.getChild('id')!) {
+      const done = await joinBlock(stage.blocks[Number(id)]!, stage)
       yield new Table({ done: vectorFromArray([JSON.stringify(done)], new Utf8()) })
     }
   }
 }
 
-async function joinBlock(
-  block: number,
-  [first, count, rows]: [number, number, number],
-  stage: JoinStage,
-): Promise<BlockDone> {
+async function joinBlock({ block, first, count, rows }: Block, stage: JoinStage): Promise<BlockDone> {
   const { queries, items, directory, options, isCounted } = stage
   const asked = await rowsOf(stage, first, count)
   if (isCounted && asked.numRows !== rows) {
@@ -68,4 +67,29 @@ async function rowsOf(
   } finally {
     await partitions[Symbol.asyncDispose]()
   }
+}
+
+/** What a task is and sees, for `nigh spark doctor`. */
+export async function* look(_: AsyncIterable<Table>, { probe, answer }: Look): AsyncGenerator<Table> {
+  const path = answer && `${answer}-${process.pid}`
+  let canWrite: boolean | undefined
+  if (path !== undefined) {
+    try {
+      writeFileSync(path, hostname())
+      canWrite = true
+    } catch {
+      canWrite = false
+    }
+  }
+  const seen: Seen = {
+    host: hostname(),
+    platform: `${process.platform}-${process.arch}`,
+    node: process.version,
+    pyarrow: process.env.NIGH_PYARROW ?? '',
+    level: callNow((native) => native.cpu()).level,
+    seesProbe: probe === undefined ? undefined : existsSync(probe),
+    answer: canWrite ? path : undefined,
+  }
+  if (path !== undefined && !canWrite) rmSync(path, { force: true })
+  yield new Table({ seen: vectorFromArray([JSON.stringify(seen)], new Utf8()) })
 }

@@ -84,11 +84,6 @@ export function limit(input: Relation, rows: number): Relation {
   return relation({ case: 'limit', value: { input, limit: rows } })
 }
 
-export function sample(input: Relation, fraction: number, seed: number): Relation {
-  const value = { input, lowerBound: 0, upperBound: fraction, withReplacement: false, seed: BigInt(seed) }
-  return relation({ case: 'sample', value: { ...value, deterministicOrder: false } })
-}
-
 /** All rows of both; columns go by place. */
 export function union(leftInput: Relation, rightInput: Relation): Relation {
   return relation({

@@ -29,7 +29,7 @@ try {
     if (done) break
   }
 } catch (error) {
-  const json = JSON.stringify(sentFailure(error, ''))
+  const json = JSON.stringify(sentFailure(error))
   if (task.errors === 'raise' || task.learn) {
     process.stderr.write(`${ERROR_MARK}${json}\n`, () => process.exit(3))
     await new Promise(() => {})

@@ -27,9 +27,9 @@ export interface SentFailure {
   message: string
 }
 
-export function sentFailure(error: unknown, where: string): SentFailure {
+export function sentFailure(error: unknown): SentFailure {
   const { message, code } = error instanceof NighError ? error : { message: String(error), code: 'FUNCTION_FAILED' }
-  return { code, message: `${where}${message}` }
+  return { code, message }
 }
 
 export function failureOf(json: string): NighError {
