@@ -263,7 +263,7 @@ describe('joins', () => {
     const write = (query: string, name: string) => spark.sql(query).write(at(name))
     await write(`SELECT id, ${vector(1)}, 'q' || id AS name FROM range(0, 600, 1, 5)`, 'queries')
     await write(`SELECT 'i' || id AS id, ${vector(2)}, id % 7 AS kind FROM range(0, 3000, 1, 3)`, 'items')
-    await write(`SELECT id, ${vector(1)} FROM range(0, 2000, 1, 2)`, 'many-queries')
+    await write(`SELECT id, ${vector(1)} FROM range(0, 20000, 1, 2)`, 'many-queries')
     await write(`SELECT id, ${vector(2)} FROM range(0, 60000, 1, 2)`, 'many-items')
   })
 
@@ -281,10 +281,17 @@ describe('joins', () => {
     const to = at('approximate')
     const report = await sparkJoin(spark, at('many-queries'), at('many-items'), { ...options, to, numTasks: 2 })
     expect(report.method).not.toBe('exact')
-    await knnJoin(at('many-queries'), at('many-items'), { ...options, exact: true, recall: 1, to: at('truth.parquet') })
-    const pairs = async (path: string) => new Set((await asRows(path)).map((row) => `${row.id} ${row.neighbor}`))
+    await knnJoin(at('many-queries'), at('many-items'), {
+      ...options,
+      exact: true,
+      recall: undefined,
+      to: at('truth.parquet'),
+    })
+    // One number a pair: ids are below 2^20.
+    const pairs = async (path: string) =>
+      new Set((await asRows(path)).map((row) => Number(row.query_id) * 2 ** 20 + Number(row.neighbor_id)))
     const [found, truth] = [await pairs(to), await pairs(at('truth.parquet'))]
-    expect(truth.size).toBe(20_000)
+    expect(truth.size).toBe(200_000)
     const recall = [...truth].filter((pair) => found.has(pair)).length / truth.size
     // The interval is one of 95 %: twice its width is none that chance leaves.
     const { low, high, estimate } = report.recall
