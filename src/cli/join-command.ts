@@ -1,11 +1,10 @@
 import type { SparkProgress } from '../engine/spark/connect/session.ts'
-import { Spark } from '../engine/spark/spark.ts'
 import { formatBytes, formatSeconds } from '../join/explain.ts'
 import { METRICS } from '../join/metric.ts'
 import type { JoinOptions } from '../join/options.ts'
 import type { JoinReport } from '../join/report.ts'
 import { explainJoin, knnJoin, selfJoin } from '../model/knn-join.ts'
-import { type SparkJoinOptions, type SparkJoinReport, sparkJoin } from '../model/spark/join.ts'
+import type { SparkJoinOptions, SparkJoinReport } from '../model/spark/join.ts'
 import { columnOptions, isSet, list, number, type Parsed, parseArguments, text, usageError } from './arguments.ts'
 import { checkWritable, readJson, writeFileAtomically } from './files.ts'
 import type { CommandHelp } from './help.ts'
@@ -169,6 +168,9 @@ async function joinOnSpark(
   if (url === undefined) throw usageError('--engine spark: which cluster? --spark sc://host:port')
   if (queries === undefined) throw usageError('--self: not with --engine spark yet')
   const quiet = isSet(parsed, 'quiet')
+  // gRPC takes a while to load, and most commands do without.
+  const { Spark } = await import('../engine/spark/spark.ts')
+  const { sparkJoin } = await import('../model/spark/join.ts')
   const spark = await Spark.connect(url, { signal: options.signal })
   const progress = progressLine(stderr, quiet)
   const onProgress = ({ completedTasks: done, numTasks: total }: SparkProgress) =>

@@ -1,7 +1,5 @@
-import { packWorker } from '../engine/spark/pack.ts'
 import { NighError } from '../errors.ts'
 import { formatBytes } from '../join/explain.ts'
-import { sparkDoctor } from '../model/spark/doctor.ts'
 import { parseArguments, text, usageError } from './arguments.ts'
 import type { CommandHelp } from './help.ts'
 import type { CommandContext } from './main.ts'
@@ -32,6 +30,7 @@ export async function sparkCommand(args: readonly string[], { signal, stdout }: 
   const [what, url, extra] = parsed.positionals
   if (extra !== undefined) throw usageError(`spark: ${JSON.stringify(extra)} is one word too many`)
   if (what === 'pack' && url === undefined) {
+    const { packWorker } = await import('../engine/spark/pack.ts')
     const pack = await packWorker({
       out: text(parsed, 'out'),
       node: text(parsed, 'node'),
@@ -45,6 +44,7 @@ export async function sparkCommand(args: readonly string[], { signal, stdout }: 
     ]
     stdout.write(`${lines.join('\n')}\n`)
   } else if (what === 'doctor' && url !== undefined) {
+    const { sparkDoctor } = await import('../model/spark/doctor.ts')
     const checks = await sparkDoctor(url, { path: text(parsed, 'path'), signal })
     for (const { what: name, ok, found, mend } of checks) {
       stdout.write(`${ok ? 'ok   ' : 'WRONG'} ${name.padEnd(14)} ${found}\n`)
