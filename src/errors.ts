@@ -52,6 +52,12 @@ export const ERROR_CODES = [
   'INDEX_CHANGED',
   'INDEX_BUSY',
   'MODEL_NOT_FITTED',
+  'SPARK_UNREACHABLE',
+  'SPARK_DENIED',
+  'SPARK_VERSION',
+  'SPARK_FAILED',
+  'SPARK_WORKER',
+  'SPARK_STORAGE',
 ] as const
 
 export type ErrorCode = (typeof ERROR_CODES)[number]

@@ -1,4 +1,15 @@
 export type { ProgressEvent } from './engine/engine.ts'
+export type { Relation, SortKey } from './engine/spark/connect/relations.ts'
+export {
+  type ExecuteOptions,
+  type SaveOptions as SparkSaveOptions,
+  type SparkOptions,
+  type SparkProgress,
+  SparkSession,
+} from './engine/spark/connect/session.ts'
+export { type Pack, type PackOptions, packWorker } from './engine/spark/pack.ts'
+export { type ConnectOptions, Spark, type SparkReadOptions } from './engine/spark/spark.ts'
+export { SparkDataset, type SparkDatasetOptions, type SparkMapOptions } from './engine/spark/spark-dataset.ts'
 export { type ErrorCode, NighError } from './errors.ts'
 export type { Around, Effort, JoinShape } from './join/cost.ts'
 export type { MetricAlias } from './join/metric.ts'
@@ -49,12 +60,15 @@ export type { SaveOptions } from './model/model-directory.ts'
 export { NearestNeighbors, NearestNeighborsModel } from './model/nearest-neighbors.ts'
 export { Normalizer, type NormalizerOptions } from './model/normalizer.ts'
 export { loadModel, Pipeline, PipelineModel, type PipelineOptions } from './model/pipeline.ts'
+export { type Check, type DoctorOptions, sparkDoctor } from './model/spark/doctor.ts'
+export { type SparkJoinOptions, type SparkJoinReport, sparkJoin } from './model/spark/join.ts'
 export type { Estimator, FittedStage, PipelineStage } from './model/stages.ts'
 export type { VectorForm } from './model/vector-column.ts'
 export { VectorConverter, type VectorConverterOptions } from './model/vector-converter.ts'
 export type { CpuLevel, DistanceFunction, Metric, Precision } from './native.ts'
 export {
   ArrowDataset,
+  type DatasetEngine,
   type DatasetOptions,
   type GroupedDataset,
   type MapOptions,

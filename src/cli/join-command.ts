@@ -1,8 +1,10 @@
+import type { SparkProgress } from '../engine/spark/connect/session.ts'
 import { formatBytes, formatSeconds } from '../join/explain.ts'
 import { METRICS } from '../join/metric.ts'
 import type { JoinOptions } from '../join/options.ts'
 import type { JoinReport } from '../join/report.ts'
 import { explainJoin, knnJoin, selfJoin } from '../model/knn-join.ts'
+import type { SparkJoinOptions, SparkJoinReport } from '../model/spark/join.ts'
 import { columnOptions, isSet, list, number, type Parsed, parseArguments, text, usageError } from './arguments.ts'
 import { checkWritable, readJson, writeFileAtomically } from './files.ts'
 import type { CommandHelp } from './help.ts'
@@ -86,6 +88,14 @@ export const joinHelp: CommandHelp = {
       group: RUN,
     },
     tmp: { type: 'string', value: 'DIR', help: "temporary files (the system's directory)", group: RUN },
+    engine: { type: 'string', value: 'NAME', help: 'local or spark (local)', group: RUN },
+    spark: {
+      type: 'string',
+      value: 'URL',
+      help: 'sc://host:port of a Spark Connect server; OUT is then a directory on storage that its tasks see',
+      group: RUN,
+    },
+    tasks: { type: 'string', value: 'N', help: 'with --engine spark: most tasks (what the cluster runs)', group: RUN },
     explain: { type: 'boolean', help: 'print the plan with its estimates; run nothing', group: RUN },
     quiet: { type: 'boolean', short: 'q', help: 'nothing on stderr but errors', group: RUN },
     help: { type: 'boolean', short: 'h', help: 'this text', group: RUN },
@@ -123,6 +133,7 @@ export async function joinCommand(args: readonly string[], { signal, stderr, std
   const options = joinOptions(parsed, out)
   if (out === '-' && stdout.isTTY) throw usageError('--out -: the result is binary; send it to a file or a program')
   if (reportPath !== undefined) checkWritable(reportPath)
+  if (isOnSpark(parsed)) return joinOnSpark(parsed, [queries, items], { ...options, to: out, signal }, stderr)
   const progress = progressLine(stderr, isSet(parsed, 'quiet'))
   const call = { ...options, to: out, signal, onProgress: progress.onProgress }
   const started = performance.now()
@@ -136,6 +147,52 @@ export async function joinCommand(args: readonly string[], { signal, stderr, std
   report.seconds.total = (performance.now() - started) / 1000
   if (reportPath !== undefined) writeFileAtomically(reportPath, `${JSON.stringify(report, null, 2)}\n`)
   if (!isSet(parsed, 'quiet')) stderr.write(`${summary(report, out)}\n`)
+}
+
+function isOnSpark(parsed: Parsed): boolean {
+  const engine = text(parsed, 'engine') ?? 'local'
+  if (engine !== 'local' && engine !== 'spark') throw usageError(`--engine: local or spark, not ${engine}`)
+  for (const name of ['spark', 'tasks']) {
+    if (engine === 'local' && text(parsed, name) !== undefined) throw usageError(`--${name}: only with --engine spark`)
+  }
+  return engine === 'spark'
+}
+
+async function joinOnSpark(
+  parsed: Parsed,
+  [queries, items]: [string | undefined, string],
+  options: SparkJoinOptions,
+  stderr: NodeJS.WriteStream,
+): Promise<void> {
+  const url = text(parsed, 'spark')
+  if (url === undefined) throw usageError('--engine spark: which cluster? --spark sc://host:port')
+  if (queries === undefined) throw usageError('--self: not with --engine spark yet')
+  const quiet = isSet(parsed, 'quiet')
+  // gRPC takes a while to load, and most commands do without.
+  const { Spark } = await import('../engine/spark/spark.ts')
+  const { sparkJoin } = await import('../model/spark/join.ts')
+  const spark = await Spark.connect(url, { signal: options.signal })
+  const progress = progressLine(stderr, quiet)
+  const onProgress = ({ completedTasks: done, numTasks: total }: SparkProgress) =>
+    progress.onProgress?.({ stage: 'join', done, total })
+  let report: SparkJoinReport
+  try {
+    report = await sparkJoin(spark, queries, items, { ...options, numTasks: number(parsed, 'tasks'), onProgress })
+  } finally {
+    progress.end()
+    await spark[Symbol.asyncDispose]()
+  }
+  const reportPath = text(parsed, 'report')
+  if (reportPath !== undefined) writeFileAtomically(reportPath, `${JSON.stringify(report, null, 2)}\n`)
+  if (!quiet) stderr.write(`${sparkSummary(report)}\n`)
+}
+
+function sparkSummary({ rows, recall, method, numTasks, seconds, peakMemoryBytes, output }: SparkJoinReport): string {
+  const count = (n: number) => n.toLocaleString('en-US')
+  const interval = `[${recall.low.toFixed(4)}, ${recall.high.toFixed(4)}]`
+  const how = method === 'exact' ? 'exact (recall 1)' : `recall ${recall.estimate.toFixed(4)} ${interval}`
+  const took = `${formatSeconds(seconds.total)}, at most ${formatBytes(peakMemoryBytes)} a task`
+  return `${count(rows.queries)} queries x ${count(rows.items)} items in ${numTasks} tasks: ${how}, ${took} -> ${output.path}`
 }
 
 function inputs({ positionals, values }: Parsed): { queries: string | undefined; items: string } {

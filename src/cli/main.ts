@@ -50,6 +50,10 @@ const commands: Record<string, () => Promise<CommandModule>> = {
     const { indexCommand, indexHelp } = await import('./index/command.ts')
     return { run: indexCommand, help: indexHelp }
   },
+  spark: async () => {
+    const { sparkCommand, sparkHelp } = await import('./spark-command.ts')
+    return { run: sparkCommand, help: sparkHelp }
+  },
 }
 
 async function helps(): Promise<Record<string, CommandHelp>> {

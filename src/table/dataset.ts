@@ -56,6 +56,11 @@ export interface PartitionOptions {
   numPartitions?: number | undefined
 }
 
+/** Where else than in this process a dataset's steps can run. */
+export interface DatasetEngine<T> {
+  dataset(dataset: ArrowDataset): T
+}
+
 /** What `groupBy` gives: a function over each group makes a dataset of it. */
 export interface GroupedDataset {
   /**
@@ -217,6 +222,11 @@ export class ArrowDataset {
   take(numRows: number): ArrowDataset {
     if (!Number.isInteger(numRows) || numRows < 0) throw invalidOption('take', `must be a whole number, not ${numRows}`)
     return this.#with(takeStep(this.#step, numRows))
+  }
+
+  /** The same rows on an engine: `dataset.on(spark)`, which they travel to whole. */
+  on<T>(engine: DatasetEngine<T>): T {
+    return engine.dataset(this)
   }
 
   /** How many rows there are. Of files without a filter, by their metadata. */
