@@ -355,6 +355,11 @@ export interface NativeArrow extends Disposable {
   schemaIpc(): Uint8Array
   /** An uncompressed IPC stream: apache-arrow views it without a copy. */
   toIpc(): Answer<Uint8Array>
+  /**
+   * The memory of its batches, which changes hands: the table is gone then. Without an answer, there is a type that only `toIpc` can
+   * hand over, and it stays.
+   */
+  handOver(): Answer<NativePieces[] | undefined | null>
   /** The rows for which an SQL condition is true. */
   filter(where: string): Answer<NativeArrow>
   /** A column more, or in the place of the one of that name: an SQL expression. */
@@ -369,6 +374,16 @@ export interface NativeArrow extends Disposable {
   group(columns: string[]): Answer<{ readonly table: NativeArrow; readonly starts: Uint32Array }>
   /** Types as SQL or as Arrow writes them. */
   cast(columns: { name: string; type: string }[]): Answer<NativeArrow>
+}
+
+/**
+ * A record batch in pieces, depth first as in Arrow IPC: for each array its length and its number of nulls, and its buffers: a bitmap
+ * if it has nulls, then what its type has.
+ */
+export interface NativePieces {
+  numRows: number
+  arrays: number[]
+  buffers: Uint8Array[]
 }
 
 /** Tables one after another. */

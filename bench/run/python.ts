@@ -1,4 +1,4 @@
-// The environment that the rivals, the judge and the makers of data run in: bench/.work/venv, pinned by bench/requirements.txt.
+// The environments that rivals run in. The joins', the judge's and the makers' of data: bench/.work/venv, pinned by bench/requirements.txt.
 import { spawnSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
@@ -15,14 +15,19 @@ function run(command: string, args: string[]): void {
   throw new Error(result.error?.message ?? said.slice(-6).join('\n'))
 }
 
-/** Makes the environment where it is not what the requirements say. A rival that does not install is left out with a warning. */
 export function ensurePython(warn: (text: string) => void): void {
-  const requirements = readFileSync(join(bench, 'requirements.txt'), 'utf8')
+  ensureEnvironment(folder, join(bench, 'requirements.txt'), warn)
+}
+
+/** Makes an environment where it is not what the requirements say. A rival that does not install is left out with a warning. */
+export function ensureEnvironment(folder: string, listed: string, warn: (text: string) => void): void {
+  const python = join(folder, 'bin', 'python')
+  const requirements = readFileSync(listed, 'utf8')
   const hash = createHash('sha256').update(requirements).digest('hex')
   const stamp = join(folder, 'bench-requirements')
   if (existsSync(python) && existsSync(stamp) && readFileSync(stamp, 'utf8') === hash) return
   rmSync(folder, { recursive: true, force: true })
-  warn('installing the rivals into bench/.work/venv')
+  warn(`installing the rivals into ${folder}`)
   run('python3', ['-m', 'venv', folder])
   const pip = (...args: string[]) => run(python, ['-m', 'pip', 'install', '--quiet', ...args])
   const [base, rivals] = requirements

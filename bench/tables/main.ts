@@ -4,7 +4,8 @@ import { mkdirSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { describeMachine } from '../run/machine.ts'
-import { bench, root, scratch } from '../run/paths.ts'
+import { bench, root, scratch, work } from '../run/paths.ts'
+import { ensureEnvironment } from '../run/python.ts'
 
 const script = join(root, '.build', 'bench', 'tables', 'task.js')
 const parse = (text: string) => JSON.parse(text.trim().split('\n').at(-1)!)
@@ -14,17 +15,24 @@ const median = (values: number[]) => [...values].sort((a, b) => a - b)[values.le
 
 mkdirSync(scratch, { recursive: true })
 try {
+  const environment = join(work, 'tables-venv')
+  ensureEnvironment(environment, join(bench, 'tables', 'requirements.txt'), console.error)
+  const python = join(environment, 'bin', 'python')
   say('machine', describeMachine())
   const table = join(scratch, 'read')
   task('make', `delta:${table}`, '100000', '128')
   const ours = task('read', `delta:${table}`)
-  const python = process.env.NIGH_PYTHON ?? join(root, '.venv', 'bin', 'python')
-  const read = execFileSync(python, [join(bench, 'tables', 'read_delta.py'), table, 'vector'], { encoding: 'utf8' })
-  const theirs = parse(read)
-  if (ours.total !== theirs.total) throw new Error(`other vectors: ${ours.total}, ${theirs.total}`)
-  const [a, b] = [median(ours.seconds), median(theirs.seconds)]
-  const c = median(task('matrix', `delta:${table}`).seconds)
-  say('Delta 100K x 128 to vectors, CPU s', { dataset: a, join: c, deltalake: b, ratios: [b / a, b / c] })
+  const read = (script: string) => {
+    const output = execFileSync(python, [join(bench, 'tables', script), table, 'vector'], { encoding: 'utf8' })
+    const { seconds, total } = parse(output)
+    if (ours.total !== total) throw new Error(`other vectors: ${ours.total}, ${total}`)
+    return median(seconds)
+  }
+  const dataset = median(ours.seconds)
+  const matrix = median(task('matrix', `delta:${table}`).seconds)
+  const [deltalake, fastLshAnn] = [read('read_delta.py'), read('read_fast_lsh_ann.py')]
+  say('Delta 100K x 128 to vectors, CPU s', { dataset, join: matrix, deltalake, fast_lsh_ann: fastLshAnn })
+  say('as many times as fast', { deltalake: deltalake / dataset, fast_lsh_ann: fastLshAnn / dataset })
 
   say('1M rows to a table and back', task('rows'))
   for (const workers of ['0', '1', '2']) say(`map, ${workers} workers`, task('map', workers))

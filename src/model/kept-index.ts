@@ -22,6 +22,7 @@ import { type Effort, INDEX_PARAMS, type IndexParams, indexParams, type OpenPara
 import { type IndexAnswer, type IndexSearchOptions, searchIndex } from './index-search.ts'
 import { tuneEffort } from './index-tune.ts'
 import { requireSameVectors } from './join-tables.ts'
+import type { TransformToOptions } from './knn-model.ts'
 import { explain, given } from './params.ts'
 
 /**
@@ -190,6 +191,12 @@ export class KeptIndex implements AsyncDisposable {
   /** The queries with their neighbors in one more column. */
   async transform(queries: TableInput, options: EngineCall = {}): Promise<Table> {
     return (await this.search(queries, options)).table()
+  }
+
+  /** The same, streamed to a file (Parquet or Arrow IPC, by extension) or a Delta table. */
+  transformTo(path: string, queries: TableInput, options: TransformToOptions = {}): Promise<IndexAnswer> {
+    const { force = false, mode = force ? 'overwrite' : 'error', ...call } = options
+    return this.search(queries, { ...call, mode, to: path })
   }
 
   /** The items with these ids: ids, vectors and columns, in the order of the items. */

@@ -4,6 +4,7 @@ import type { EngineCall } from '../engine/engine.ts'
 import { invalidOption, NighError } from '../errors.ts'
 import { isIndexDirectory } from '../indexes/index-directory.ts'
 import type { TableInput } from '../table/source.ts'
+import type { IndexAnswer } from './index-search.ts'
 import type { JoinResult } from './join-result.ts'
 import { KeptIndex } from './kept-index.ts'
 import { KnnModel, type TransformToOptions } from './knn-model.ts'
@@ -16,6 +17,9 @@ export interface PipelineOptions {
   /** Estimators, transformers and models, in the order in which a table goes through them. */
   stages: readonly PipelineStage[]
 }
+
+/** What a pipeline wrote: the result of a join with its report, or the answer of an index, which has none. */
+export type PipelineAnswer = JoinResult | (IndexAnswer & { report?: undefined })
 
 /** Stages one after the other, fitted as one. */
 export class Pipeline {
@@ -88,11 +92,12 @@ export class PipelineModel implements AsyncDisposable {
     return this.stages.at(-1)!.transform(table, call)
   }
 
-  /** The same, written to a file, where a model of neighbors is the last stage. */
-  async transformTo(path: string, input: TableInput, call: TransformToOptions = {}): Promise<JoinResult> {
+  /** The same, written to a file, where a model of neighbors or an index is the last stage. An index gives no report of a join. */
+  async transformTo(path: string, input: TableInput, call: TransformToOptions = {}): Promise<PipelineAnswer> {
     const last = this.stages.at(-1)
-    if (!(last instanceof KnnModel)) {
-      throw invalidOption('stages', 'only a pipeline that ends with a model of neighbors writes its answer to a file')
+    if (!(last instanceof KnnModel || last instanceof KeptIndex)) {
+      const text = 'only a pipeline that ends with a model of neighbors or an index writes its answer to a file'
+      throw invalidOption('stages', text)
     }
     return last.transformTo(path, await this.#before(input, call), call)
   }

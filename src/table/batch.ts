@@ -1,6 +1,7 @@
 import type { Schema, Table } from 'apache-arrow'
 import { addon, callOn, type NativeArrow } from '../native.ts'
 import { schemaFromIpc, tableFromIpc, tableToIpc } from './ipc.ts'
+import { tableFromPieces } from './pieces.ts'
 
 /**
  * A table on its way through a dataset: in native memory, as an apache-arrow Table, or both. Steps that are native never see the
@@ -29,7 +30,20 @@ export class Batch {
     return this.#native !== undefined
   }
 
+  /** The table in JavaScript's memory; the native one is given up for it. */
   async table(): Promise<Table> {
+    if (this.#table) return this.#table
+    const native = this.#native!
+    const schema = this.schema()
+    const pieces = await callOn(() => native.handOver())
+    if (!pieces) return this.tableBeside()
+    this.dispose()
+    this.#table = tableFromPieces(schema, pieces)
+    return this.#table
+  }
+
+  /** The table, for a step that asks for the native one afterwards: a copy. */
+  async tableBeside(): Promise<Table> {
     this.#table ??= tableFromIpc(await this.ipc())
     return this.#table
   }

@@ -44,7 +44,7 @@ export interface TablesInput {
 
 /**
  * A table: path (Parquet or Arrow IPC; a file, a directory, a glob, `s3://bucket/key`, a Delta table with or without `delta:` in
- * front, `delta:path@v3` for a version of it; `-` is IPC on stdin), several paths, Arrow data,
+ * front, `delta:path@v3` or `delta:path@2026-01-01T00:00:00Z` for a version of it; `-` is IPC on stdin), several paths, Arrow data,
  * iterables of Arrow data, a dataset of tables, or plain vectors.
  */
 export type TableInput =

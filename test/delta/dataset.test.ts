@@ -35,6 +35,12 @@ test('versions and times of a table that was appended to and overwritten', async
   ])
   expect(await ids({ version: 0, filter: 'id >= 4' })).toEqual([4, 5])
   expect(await ids({ timestamp: timestampMs })).toEqual([0, 1, 2, 3, 4, 5])
+  // In the path, as the command line has it.
+  const rowsAt = async (when: string) => (await (await readTable(`${path}@${when}`)).toRows()).length
+  expect(await rowsAt('v1')).toBe(12)
+  expect(await rowsAt(new Date(timestampMs).toISOString())).toBe(6)
+  expect(await rowsAt('2200-01-01')).toBe(1)
+  await expect(rowsAt('2001-01-01T00:00:00+01:00')).rejects.toMatchObject({ code: 'DELTA_VERSION' })
   await expect(ids({ version: 9 })).rejects.toMatchObject({ code: 'DELTA_VERSION' })
   await expect(fromTables([table(0, 1)]).write(path)).rejects.toMatchObject({ code: 'OUTPUT_EXISTS' })
 })

@@ -1,5 +1,6 @@
-import { readdirSync, readFileSync, truncateSync } from 'node:fs'
+import { readdirSync, readFileSync, truncateSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { tableToIPC } from 'apache-arrow'
 import { expect, test } from 'vitest'
 import {
   BruteForce,
@@ -9,10 +10,11 @@ import {
   Normalizer,
   Pipeline,
   PipelineModel,
+  readTable,
   VectorConverter,
 } from '../../src/index.ts'
 import { arrowTable, neighborsOf } from '../support/arrow.ts'
-import { readRows, runPython, temporaryDirectory } from '../support/run.ts'
+import { nigh, readRows, runPython, temporaryDirectory } from '../support/run.ts'
 
 const directory = temporaryDirectory()
 const items = arrowTable({
@@ -101,7 +103,7 @@ test('Parquet in, a file out', async () => {
   runPython('items_parquet.py', path)
   await using model = await pipeline.fit(path)
   const { report } = await model.transformTo(out, path)
-  expect(report.rows).toMatchObject({ queries: 3, items: 3 })
+  expect(report!.rows).toMatchObject({ queries: 3, items: 3 })
   const rows = readRows(out)
   expect(rows.map(({ neighbors }) => neighbors.map(({ neighbor }) => Number(neighbor)))).toEqual(orders)
   expect(Object.keys(rows[0]!)).toEqual(['id', 'raw', 'name', 'floats', 'unit', 'neighbors'])
@@ -140,9 +142,16 @@ test.each(['Flat', 'Cluster', 'Hnsw', 'Forest', 'Lsh'])('an index as the last st
   const index = loaded.stages[2] as KeptIndex
   expect(index.explainParams()).toMatch(/k: .*current: 3/)
   expect(index.params).toMatchObject({ k: 3, predictionCol: 'near', kind: { kind: kind.toLowerCase() } })
-  await expect(loaded.transformTo(join(directory, 'out.arrow'), items)).rejects.toMatchObject({
-    code: 'INVALID_OPTION',
-  })
+  const out = join(directory, `out-${kind}.parquet`)
+  expect(await loaded.transformTo(out, items)).toMatchObject({ path: out, numQueries: 3, numNeighbors: 9 })
+  const written = async () => neighborsOf(await (await readTable(out)).toTable(), 'near').map(({ ids }) => ids)
+  expect(await written()).toEqual(orders)
+  await expect(loaded.transformTo(out, items)).rejects.toMatchObject({ code: 'OUTPUT_EXISTS' })
+  const queries = join(directory, 'queries.arrows')
+  writeFileSync(queries, tableToIPC(items, 'stream'))
+  const asked = nigh(['transform', path, queries, '--out', out, '--force'])
+  expect(asked).toMatchObject({ code: 0, stderr: expect.stringMatching(/3 queries, 9 neighbors: .* -> /) })
+  expect(await written()).toEqual(orders)
   // The index itself is a model, too.
   const alone = join(directory, `alone-${kind}`)
   await index.save(alone)

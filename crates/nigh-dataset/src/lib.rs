@@ -6,6 +6,7 @@
 mod bytes;
 mod cast;
 mod group;
+mod hand_over;
 mod predicate;
 mod rechunk;
 mod scan;
@@ -16,6 +17,7 @@ mod writer;
 
 pub use bytes::BytesRead;
 pub use group::Grouped;
+pub use hand_over::Pieces;
 pub use predicate::{Expression, Predicate};
 pub fn parse_type(text: &str) -> nigh_table::Result<arrow_schema::DataType> {
     predicate::parse_type(text)

@@ -9,6 +9,8 @@ use nigh_store::{Place, is_url};
 use nigh_table::Result;
 use url::Url;
 
+use crate::snapshot::TimeTravel;
+
 pub type Engine = DefaultEngine<TokioMultiThreadExecutor>;
 
 /// The directory of the log within a table.
@@ -19,12 +21,17 @@ pub fn delta_path(path: &str) -> Option<&str> {
     path.strip_prefix("delta:").filter(|rest| !rest.is_empty())
 }
 
-/// The path without `delta:`, and the version that `@v3` at its end asks for.
-pub fn versioned(path: &str) -> (&str, Option<u64>) {
-    let Some(rest) = delta_path(path) else { return (path, None) };
-    match rest.rsplit_once("@v").and_then(|(table, number)| Some((table, number.parse().ok()?))) {
-        Some((table, version)) => (table, Some(version)),
-        None => (rest, None),
+/// The path without `delta:`, and the snapshot that its end asks for: `@v3`, or a time, `@2026-01-01T00:00:00Z` (UTC where no zone is
+/// named).
+pub fn versioned(path: &str) -> (&str, TimeTravel) {
+    let Some(rest) = delta_path(path) else { return (path, TimeTravel::Latest) };
+    let Some((table, when)) = rest.rsplit_once('@') else { return (rest, TimeTravel::Latest) };
+    if let Some(version) = when.strip_prefix('v').and_then(|number| number.parse().ok()) {
+        return (table, TimeTravel::Version(version));
+    }
+    match arrow_cast::parse::string_to_timestamp_nanos(when) {
+        Ok(nanos) if !table.is_empty() => (table, TimeTravel::TimestampMs(nanos.div_euclid(1_000_000))),
+        _ => (rest, TimeTravel::Latest),
     }
 }
 
@@ -69,5 +76,27 @@ impl Table {
             return Ok(std::fs::read_dir(log).is_ok_and(|mut entries| entries.next().is_some()));
         }
         Ok(self.place.join(LOG).has_any()?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_may_name_a_version_or_a_time() {
+        for (path, table, when) in [
+            ("delta:a/b", "a/b", TimeTravel::Latest),
+            ("delta:a@v3", "a", TimeTravel::Version(3)),
+            ("delta:a@b@v0", "a@b", TimeTravel::Version(0)),
+            ("delta:a@1970-01-01T00:00:01.500Z", "a", TimeTravel::TimestampMs(1500)),
+            ("delta:a@1970-01-02", "a", TimeTravel::TimestampMs(86_400_000)),
+            ("delta:a@1970-01-01T01:00:00+01:00", "a", TimeTravel::TimestampMs(0)),
+            ("delta:me@home", "me@home", TimeTravel::Latest),
+            ("delta:a@2026-13-01", "a@2026-13-01", TimeTravel::Latest),
+            ("a@v3", "a@v3", TimeTravel::Latest),
+        ] {
+            assert_eq!(versioned(path), (table, when), "{path}");
+        }
     }
 }

@@ -5,7 +5,10 @@ use crate::search::{Handle, finalize};
 use crate::work::{Answer, Product, Work, answer, spawn};
 use napi::bindgen_prelude::*;
 use napi_derive::napi;
-use nigh_dataset::{ArrowTable, Expression, Grouped, Predicate, SortKey, parse_type, schema_to_ipc, schema_with};
+use nigh_dataset::{
+    ArrowTable, Expression, Grouped, Pieces, Predicate, SortKey, parse_type, schema_to_ipc, schema_with,
+};
+use std::sync::Arc;
 
 /// Work on a table of so many bytes at most is done at once.
 const SHORT_BYTES: usize = 64 << 10;
@@ -35,6 +38,37 @@ impl Product for IpcBytes {
     fn into_js(self, _env: &Env) -> Result<Uint8Array> {
         Ok(Uint8Array::new(self.0))
     }
+}
+
+/// A record batch in pieces, as `Pieces` has them: the length of each array and its number of nulls, and the memory of all.
+#[napi(object, object_from_js = false)]
+pub struct ArrowPieces {
+    pub num_rows: f64,
+    pub arrays: Vec<f64>,
+    pub buffers: Vec<Uint8Array>,
+}
+
+/// A table in JavaScript's own hands; none where it has to go as Arrow IPC.
+pub struct HandedOver(Option<Vec<Pieces>>);
+
+impl Product for HandedOver {
+    type JsValue = Option<Vec<ArrowPieces>>;
+    fn into_js(self, _env: &Env) -> Result<Self::JsValue> {
+        let batch = |pieces: Pieces| ArrowPieces {
+            num_rows: pieces.rows as f64,
+            arrays: pieces.arrays.iter().flat_map(|&(length, nulls)| [length as f64, nulls as f64]).collect(),
+            buffers: pieces.buffers.into_iter().map(external).collect(),
+        };
+        Ok(self.0.map(|batches| batches.into_iter().map(batch).collect()))
+    }
+}
+
+/// Memory as JavaScript sees it, which frees it.
+fn external(buffer: arrow_buffer::Buffer) -> Uint8Array {
+    let (data, length) = (buffer.as_ptr().cast_mut(), buffer.len());
+    // SAFETY: nobody else holds the buffer, so that JavaScript may write to it; it is freed with the closure that owns it, once
+    // JavaScript has let go of it.
+    unsafe { Uint8Array::with_external_data(data, length, move |_, _| drop(buffer)) }
 }
 
 #[napi(object, object_to_js = false)]
@@ -97,6 +131,20 @@ impl Arrow {
     #[napi]
     pub fn to_ipc(&self) -> Result<Answer<IpcBytes>> {
         self.work(|table| Ok(IpcBytes(table.to_ipc()?)))
+    }
+
+    /// The memory of its batches, which changes hands where nobody else holds it, and is copied otherwise. The table is gone then;
+    /// without an answer, there is a type that only `to_ipc` can hand over, and it stays.
+    #[napi]
+    pub fn hand_over(&mut self, env: &Env) -> Result<Answer<HandedOver>> {
+        let table = self.handle.get()?;
+        if !table.is_plain() {
+            return Ok(Answer::Now(HandedOver(None)));
+        }
+        drop(table);
+        let table = self.handle.take(env)?;
+        let own = move || Ok(HandedOver(Arc::unwrap_or_clone(table).into_pieces()));
+        answer(self.bytes <= SHORT_BYTES, own)
     }
 
     #[napi]

@@ -10,7 +10,8 @@ use nigh_delta::{DeltaSnapshot, DeltaWriter, Mode, TimeTravel};
 use nigh_table::{BatchSink, Source};
 use std::sync::Arc;
 
-/// Paths of Delta tables become the fragments of their newest version, or of that of `delta:PATH@v3`; other sources stay as they are.
+/// Paths of Delta tables become the fragments of their newest version, or of that which the path names (`delta:PATH@v3`,
+/// `delta:PATH@2026-01-01T00:00:00Z`); other sources stay as they are.
 pub fn resolve(sources: Vec<Source>) -> Outcome<Vec<Source>> {
     sources
         .into_iter()
@@ -25,12 +26,12 @@ pub fn resolve(sources: Vec<Source>) -> Outcome<Vec<Source>> {
         .collect()
 }
 
-/// The version of a table that is asked for, or that its path names (`delta:PATH@v3`), or the newest.
+/// The version of a table that is asked for, or that its path names, or the newest.
 pub fn snapshot(path: &str, version: Option<f64>, timestamp_ms: Option<f64>) -> Outcome<DeltaSnapshot> {
     let (table, named) = nigh_delta::versioned(path);
-    let when = match (time_travel(version, timestamp_ms)?, named) {
-        (TimeTravel::Latest, Some(version)) => TimeTravel::Version(version),
-        (when, _) => when,
+    let when = match time_travel(version, timestamp_ms)? {
+        TimeTravel::Latest => named,
+        asked => asked,
     };
     Ok(DeltaSnapshot::open(table, when)?)
 }

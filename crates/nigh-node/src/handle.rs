@@ -25,6 +25,13 @@ impl<T> Handle<T> {
         self.value.clone().ok_or_else(|| Failure::disposed(self.what))
     }
 
+    /// Takes the value out of JavaScript's hands.
+    pub fn take(&mut self, env: &Env) -> Outcome<Arc<T>> {
+        let value = self.get()?;
+        self.release(env);
+        Ok(value)
+    }
+
     pub fn release(&mut self, env: &Env) {
         if self.value.take().is_some() {
             let _ = env.adjust_external_memory(-self.bytes);

@@ -64,6 +64,7 @@ pub mod files {
     pub use crate::guard::guard;
     pub use crate::ipc_in::IpcFile;
     pub use crate::parquet_in::ParquetFile;
+    pub use crate::parquet_in::even::{EvenList, NotEven};
     pub use crate::scan::AnyFile;
     pub use crate::source::{Format, Input, detect, expand};
     pub use crate::write::output::Output;

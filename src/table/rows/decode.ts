@@ -26,6 +26,8 @@ export function decodeVector(vector: Vector, name: string): unknown[] {
 
 /** The values of a chunk. */
 export function decode(data: Data, name: string): unknown[] {
+  // A table without rows may lack the children of its columns.
+  if (data.length === 0) return []
   const values = decodeValid(data, name)
   if (data.typeId !== Type.Null && data.nullable && data.nullCount > 0) {
     const { nullBitmap, offset } = data

@@ -50,7 +50,7 @@ export function filteringBy(fn: FilterFunction): Transform {
     seesTables: true,
     schema: (input) => input,
     async *apply(batch, learn) {
-      const table = await batch.table()
+      const table = await batch.tableBeside()
       const kept = await fn(table)
       const schema = learn(table.schema)
       if (isTable(kept)) {

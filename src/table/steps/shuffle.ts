@@ -138,7 +138,7 @@ export function byFunction(fn: PartitionFunction, numPartitions: number): Routin
     name: 'partitionBy',
     check: () => {},
     add: async (shuffle, batch, native) => {
-      const numbers = await fn(await batch.table())
+      const numbers = await fn(await batch.tableBeside())
       if (numbers?.length !== batch.numRows) {
         const message = `the function gave ${numbers?.length} numbers for ${batch.numRows} rows`
         throw new NighError('FUNCTION_FAILED', message)

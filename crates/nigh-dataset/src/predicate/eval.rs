@@ -105,7 +105,16 @@ fn evaluate(expr: &Expr, batch: &RecordBatch) -> Outcome<Values> {
     Ok(match expr {
         Expr::Column { path, .. } => Values::Rows(column(batch, path)?),
         Expr::Literal(value) => Values::One(value.clone()),
-        Expr::Cast { expr, to, safe } => evaluate(expr, batch)?.map(|array| cast(array, to, *safe))?,
+        Expr::Cast { expr, to, safe } => {
+            let named = |error: ArrowError| match &**expr {
+                Expr::Column { path, data_type } => {
+                    let column = path.join(".");
+                    ArrowError::CastError(format!("column \"{column}\" ({data_type}) cannot become {to}: {error}"))
+                }
+                _ => error,
+            };
+            evaluate(expr, batch)?.map(|array| cast(array, to, *safe).map_err(named))?
+        }
         Expr::Compare { op, left, right } => {
             let (left, right) = (evaluate(left, batch)?, evaluate(right, batch)?);
             let truth = compare(*op, &left, &right)?;

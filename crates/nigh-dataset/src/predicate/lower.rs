@@ -205,6 +205,15 @@ impl Lower<'_> {
     fn meet(&self, left: &Sql, right: &Sql) -> Result<(Expr, Expr)> {
         let (a, b) = (self.expr(left)?, self.expr(right)?);
         let (a_type, b_type) = (a.data_type(), b.data_type());
+        let (a, b) = match (is_string(plain(&a_type)), is_string(plain(&b_type))) {
+            (true, false) if is_number(plain(&b_type)) => (self.number_of_text(left, a, right, &b)?, b),
+            (false, true) if is_number(plain(&a_type)) => {
+                let number = self.number_of_text(right, b, left, &a)?;
+                (a, number)
+            }
+            _ => (a, b),
+        };
+        let (a_type, b_type) = (a.data_type(), b.data_type());
         let clash = || {
             let texts = is_string(plain(&a_type)) != is_string(plain(&b_type));
             let hint = if texts { "; cast one of them" } else { "" };
@@ -229,6 +238,26 @@ impl Lower<'_> {
         }
         let to = common(&a_type, &b_type).ok_or_else(clash)?;
         Ok((cast_to(a, &to), cast_to(b, &to)))
+    }
+
+    /// A text that meets a number, as one: a literal as it is written; texts of a column as whole numbers where the number is one, so
+    /// that long ids lose no digit, and as float64 otherwise. A text that is no such number is an error when it is met, as it is
+    /// in DuckDB and Spark.
+    fn number_of_text(&self, sql: &Sql, text: Expr, other_sql: &Sql, other: &Expr) -> Result<Expr> {
+        if let Expr::Literal(value) = &text {
+            let written = arrow_cast::cast(value, &DataType::Utf8).map_err(|e| self.fail(e))?;
+            let written = arrow_array::cast::AsArray::as_string::<i32>(&written).value(0).trim().to_string();
+            let number = literal::number(&written).ok_or_else(|| {
+                self.fail(format!("{sql} is no number, and is compared with {}", describe(other_sql, other)))
+            })?;
+            return Ok(Expr::Literal(number));
+        }
+        let to = match plain(&other.data_type()) {
+            DataType::UInt64 => DataType::Decimal128(20, 0),
+            whole if whole.is_integer() => DataType::Int64,
+            _ => DataType::Float64,
+        };
+        Ok(cast_to(text, &to))
     }
 
     fn compare(&self, op: Comparison, left: &Sql, right: &Sql) -> Result<Expr> {

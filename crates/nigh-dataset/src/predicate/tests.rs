@@ -473,6 +473,52 @@ fn types_meet() {
 }
 
 #[test]
+fn texts_meet_numbers() {
+    let dictionary: DictionaryArray<arrow_array::types::Int8Type> =
+        vec![Some("1.5"), None, Some("-2")].into_iter().collect();
+    let columns: Vec<(&str, ArrayRef)> = vec![
+        ("id", Arc::new(StringArray::from(vec!["9007199254740993", "9007199254740992", "10"]))),
+        ("n", Arc::new(Int64Array::from(vec![9_007_199_254_740_993, 5, 9]))),
+        ("x", Arc::new(StringArray::from(vec![Some("1.50"), None, Some("1e3")]))),
+        ("word", Arc::new(dictionary)),
+        ("price", Arc::new(Float64Array::from(vec![1.5, 2.0, 1000.0]))),
+        ("bad", Arc::new(StringArray::from(vec!["1", "abc", "3"]))),
+    ];
+    let batch = RecordBatch::try_from_iter_with_nullable(columns.into_iter().map(|(n, c)| (n, c, true))).unwrap();
+    for (text, rows) in [
+        // As texts, "10" would be the least.
+        ("id > 9", vec![0, 1, 2]),
+        ("id = 9007199254740993", vec![0]),
+        ("id = n", vec![0]),
+        ("n in ('5', '9')", vec![1, 2]),
+        ("n in ('1', '2', '3', '4', '5', '6')", vec![1]),
+        ("id in (1, 2, 3, 4, 5, 10)", vec![2]),
+        ("n > '5.5'", vec![0, 2]),
+        ("'9' = n", vec![2]),
+        ("x = 1.5", vec![0]),
+        ("x = price", vec![0, 2]),
+        ("x between 1.0 and 1.5e3", vec![0, 2]),
+        ("word < 0.5", vec![2]),
+        ("n <> '-5'", vec![0, 1, 2]),
+    ] {
+        let predicate = Predicate::parse(text, &batch.schema()).unwrap();
+        let found = predicate.evaluate(&batch).unwrap();
+        assert_eq!((0..3).filter(|&i| found.value(i)).collect::<Vec<_>>(), rows, "{text}");
+    }
+    let error = Predicate::parse("bad < 3", &batch.schema()).unwrap().evaluate(&batch).unwrap_err();
+    assert_eq!(error.code, code::FILTER_INVALID);
+    for part in ["\"bad\" (Utf8)", "Int64", "'abc'"] {
+        assert!(error.message.contains(part), "{}", error.message);
+    }
+    // The order of texts is not that of numbers: their bounds say nothing.
+    let bound = |text: &str| Some(Arc::new(StringArray::from(vec![text])) as ArrayRef);
+    let column = ColumnStatistics { min: bound("10"), max: bound("9"), null_count: Some(0) };
+    let columns = BTreeMap::from([("id".to_string(), column)]).into_iter().collect();
+    let known = FragmentStatistics { num_rows: Some(3), columns };
+    assert!(Predicate::parse("id > 500", &batch.schema()).unwrap().may_match(&known));
+}
+
+#[test]
 fn errors_name_columns_and_types() {
     let schema = Schema::new(vec![
         Field::new("price", DataType::Float64, true),
@@ -480,8 +526,8 @@ fn errors_name_columns_and_types() {
         Field::new("vector", DataType::new_list(DataType::Float32, true), true),
     ]);
     for (text, code, parts) in [
-        ("price = 'a'", code::FILTER_INVALID, vec!["\"price\" (Float64)", "Utf8"]),
-        ("Country > 5", code::FILTER_INVALID, vec!["\"Country\" (Utf8)", "Int64", "cast"]),
+        ("price = 'a'", code::FILTER_INVALID, vec!["\"price\" (Float64)", "'a' is no number"]),
+        ("Country > date '2024-01-01'", code::FILTER_INVALID, vec!["\"Country\" (Utf8)", "Date32", "cast"]),
         ("vector = 1", code::FILTER_INVALID, vec!["\"vector\"", "List"]),
         ("country = 'FR'", code::COLUMN_NOT_FOUND, vec!["did you mean \"Country\"?", "\"price\""]),
         ("price.x = 1", code::FILTER_INVALID, vec!["\"price\"", "Float64", "\"x\""]),

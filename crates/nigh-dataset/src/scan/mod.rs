@@ -1,6 +1,7 @@
 //! Tables at rest, read lazily: which files, which row groups of them, which columns; then tables of them, one after another.
 
 mod conform;
+mod even_lists;
 mod files;
 mod hive;
 mod partition;

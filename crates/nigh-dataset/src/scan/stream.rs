@@ -7,7 +7,7 @@ use arrow_array::{BooleanArray, RecordBatch};
 use arrow_buffer::BooleanBuffer;
 use arrow_schema::{ArrowError, Schema};
 use arrow_select::filter::filter_record_batch;
-use nigh_table::files::{AnyFile, IpcFile, ParquetFile, guard};
+use nigh_table::files::{AnyFile, ByteSource, IpcFile, NotEven, ParquetFile, guard};
 use nigh_table::{Control, Result, TableError, check};
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{
@@ -16,6 +16,7 @@ use parquet::arrow::arrow_reader::{
 
 use super::Scan;
 use super::conform::{Plan, project};
+use super::even_lists::EvenLists;
 use super::files::TableFile;
 use super::partition::{Group, deleted_in, groups};
 use crate::rechunk::Waiting;
@@ -30,14 +31,32 @@ pub struct TableStream {
     partition: usize,
     max_records: Option<usize>,
     reader: Option<Reader>,
+    /// Rows of the file's that were read.
+    read: usize,
     /// Rows read and not yet given.
     waiting: Waiting,
     ended: bool,
 }
 
 enum Reader {
-    Parquet { batches: ParquetRecordBatchReader, plan: Plan, failed: Failed },
-    Ipc { file: Arc<AnyFile>, groups: VecDeque<Group>, plan: Plan },
+    Parquet {
+        batches: ParquetRecordBatchReader,
+        plan: Plan,
+        failed: Failed,
+    },
+    /// Vectors that need no decoding, and a reader of the other columns.
+    Even {
+        lists: EvenLists,
+        others: Option<ParquetRecordBatchReader>,
+        batch_rows: usize,
+        plan: Plan,
+        file: Arc<AnyFile>,
+    },
+    Ipc {
+        file: Arc<AnyFile>,
+        groups: VecDeque<Group>,
+        plan: Plan,
+    },
     Empty,
 }
 
@@ -46,7 +65,7 @@ type Failed = Arc<Mutex<Option<TableError>>>;
 
 impl TableStream {
     pub(crate) fn new(scan: Arc<Scan>, partition: usize, max_records: Option<usize>) -> TableStream {
-        TableStream { scan, partition, max_records, reader: None, waiting: Waiting::default(), ended: false }
+        TableStream { scan, partition, max_records, reader: None, read: 0, waiting: Waiting::default(), ended: false }
     }
 
     /// The next table; None after the last. A partition without rows has none.
@@ -81,6 +100,26 @@ impl TableStream {
                     Err(own.unwrap_or_else(|| TableError::corrupt(&file.fragment.location, error)))
                 }
             },
+            Some(Reader::Even { lists, others, batch_rows, plan, file: open }) => {
+                let others = others.as_mut().map(Iterator::next);
+                let others = match others {
+                    Some(None) => return Ok(None),
+                    Some(Some(batch)) => Some(batch.map_err(|e| TableError::corrupt(&file.fragment.location, e))?),
+                    None => None,
+                };
+                match lists.next(&open.schema(), &plan.roots, others.as_ref(), *batch_rows) {
+                    Ok(None) => Ok(None),
+                    Ok(Some(batch)) => {
+                        self.read += batch.num_rows();
+                        plan.assemble(file, &batch, &plan.roots).map(Some)
+                    }
+                    Err(NotEven) => {
+                        let open = open.clone();
+                        self.reader = Some(self.decoding(file, &open)?);
+                        self.read()
+                    }
+                }
+            }
             Some(Reader::Ipc { file: open, groups, plan }) => match (groups.pop_front(), &**open) {
                 (Some(group), AnyFile::Ipc(ipc)) => read_ipc(&scan, file, ipc, group, plan).map(Some),
                 _ => Ok(None),
@@ -89,13 +128,17 @@ impl TableStream {
         }
     }
 
+    fn groups(&self, file: &TableFile, open: &AnyFile) -> Vec<Group> {
+        match &self.scan.partitions[self.partition].groups {
+            Some(known) => known.clone(),
+            None => groups(file, open, self.scan.predicate.as_ref()),
+        }
+    }
+
     fn open(&self, file: &TableFile) -> Result<Reader> {
         let scan = &self.scan;
         let open = file.get(&scan.bytes_read)?;
-        let groups = match &scan.partitions[self.partition].groups {
-            Some(groups) => groups.clone(),
-            None => groups(file, &open, scan.predicate.as_ref()),
-        };
+        let groups = self.groups(file, &open);
         if groups.is_empty() {
             return Ok(Reader::Empty);
         }
@@ -104,8 +147,45 @@ impl TableStream {
                 let plan = Plan::new(file, &open.schema(), &scan.needed)?;
                 Ok(Reader::Ipc { file: open, groups: groups.into(), plan })
             }
-            AnyFile::Parquet(parquet) => self.open_parquet(file, parquet, &groups),
+            AnyFile::Parquet(parquet) => match self.open_even(file, &open, parquet, &groups)? {
+                Some(reader) => Ok(reader),
+                None => self.open_parquet(file, parquet, &groups),
+            },
         }
+    }
+
+    /// The reader that decodes every column, from the row on that has been come to.
+    fn decoding(&self, file: &TableFile, open: &AnyFile) -> Result<Reader> {
+        match open {
+            AnyFile::Parquet(parquet) => self.open_parquet(file, parquet, &self.groups(file, open)),
+            AnyFile::Ipc(_) => Ok(Reader::Empty),
+        }
+    }
+
+    /// A reader of vectors that need no decoding. Where rows are chosen, the Arrow reader skips what is not.
+    fn open_even(
+        &self,
+        file: &TableFile,
+        open: &Arc<AnyFile>,
+        parquet: &ParquetFile,
+        groups: &[Group],
+    ) -> Result<Option<Reader>> {
+        if file.fragment.deleted.is_some() || self.scan.predicate.is_some() {
+            return Ok(None);
+        }
+        let plan = Plan::new(file, parquet.schema(), &self.scan.schema)?;
+        let Some(lists) = EvenLists::of(parquet, groups, &plan.roots) else { return Ok(None) };
+        let batch_rows = self.batch_rows(parquet, groups, &plan.roots);
+        let roots: Vec<usize> = plan.roots.iter().copied().filter(|&root| !lists.has(root)).collect();
+        let others = match roots.is_empty() {
+            true => None,
+            false => Some(
+                columns(parquet, groups, &roots, batch_rows)
+                    .build()
+                    .map_err(|e| TableError::corrupt(&file.fragment.location, e))?,
+            ),
+        };
+        Ok(Some(Reader::Even { lists, others, batch_rows, plan, file: open.clone() }))
     }
 
     fn open_parquet(&self, file: &TableFile, parquet: &ParquetFile, groups: &[Group]) -> Result<Reader> {
@@ -114,13 +194,14 @@ impl TableStream {
         let plan = Plan::new(file, parquet.schema(), &scan.schema)?;
         let mask = |roots: &[usize]| ProjectionMask::roots(parquet.metadata.parquet_schema(), roots.iter().copied());
         let batch_rows = self.batch_rows(parquet, groups, &plan.roots);
-        let mut builder =
-            ParquetRecordBatchReaderBuilder::new_with_metadata(parquet.source.clone(), parquet.metadata.clone())
-                .with_projection(mask(&plan.roots))
-                .with_row_groups(groups.iter().map(|g| g.index).collect())
-                .with_batch_size(batch_rows);
+        let mut builder = columns(parquet, groups, &plan.roots, batch_rows);
         if file.fragment.deleted.is_some() {
             builder = builder.with_row_selection(undeleted(file, groups));
+        }
+        if self.read > 0 {
+            let rows = groups.iter().map(|g| g.rows).sum::<u64>() as usize;
+            let rest = vec![RowSelector::skip(self.read), RowSelector::select(rows.saturating_sub(self.read))];
+            builder = builder.with_row_selection(RowSelection::from(rest));
         }
         let failed = Failed::default();
         if let Some(predicate) = &scan.predicate {
@@ -163,6 +244,19 @@ impl TableStream {
         let most = self.max_records.map_or(rows, |most| rows.min(most as u64));
         most.min(fitting).max(1) as usize
     }
+}
+
+/// A reader of the columns `roots`.
+fn columns(
+    parquet: &ParquetFile,
+    groups: &[Group],
+    roots: &[usize],
+    batch_rows: usize,
+) -> ParquetRecordBatchReaderBuilder<ByteSource> {
+    ParquetRecordBatchReaderBuilder::new_with_metadata(parquet.source.clone(), parquet.metadata.clone())
+        .with_projection(ProjectionMask::roots(parquet.metadata.parquet_schema(), roots.iter().copied()))
+        .with_row_groups(groups.iter().map(|g| g.index).collect())
+        .with_batch_size(batch_rows)
 }
 
 fn read_ipc(scan: &Scan, file: &TableFile, ipc: &IpcFile, group: Group, plan: &Plan) -> Result<RecordBatch> {

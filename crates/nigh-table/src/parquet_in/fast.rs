@@ -25,6 +25,10 @@ pub(crate) struct FastColumn {
 }
 
 impl FastColumn {
+    pub fn leaf(self) -> usize {
+        self.leaf
+    }
+
     /// The fast way into column `at`, if it is a list of float32 or float64 in any of Parquet's shapes.
     pub fn of(file: &ParquetFile, at: usize) -> Option<FastColumn> {
         let root = file.root(at)?;

@@ -1,6 +1,8 @@
 //! Parquet files: metadata, and one row group at a time.
 
+pub(crate) mod even;
 pub(crate) mod fast;
+mod levels;
 pub(crate) mod row_group;
 
 use std::sync::Arc;
