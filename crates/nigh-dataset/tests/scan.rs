@@ -196,3 +196,16 @@ fn statistics_of_fragments_skip_files() {
     let scan = Arc::new(Scan::open(vec![source], options(None, Some("id < 10")), &()).unwrap());
     assert_eq!(all(&scan, None).unwrap().num_rows(), 10);
 }
+
+#[test]
+fn a_text_that_is_no_number_is_told_as_the_filters() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = write_parquet(&dir.path().join("a.parquet"), &rows(0, 50), 20);
+    let error = all(&open(&path, options(None, Some("name = 3"))).unwrap(), None).unwrap_err();
+    assert_eq!(error.code, code::FILTER_INVALID, "{}", error.message);
+    assert!(
+        error.message.contains("column \"name\" (Utf8)") && error.message.contains("'name 000001'"),
+        "{}",
+        error.message
+    );
+}

@@ -232,7 +232,12 @@ impl TableStream {
                 builder = builder.with_row_filter(filter);
             }
         }
-        Ok(Reader::Parquet { batches: builder.build().map_err(corrupt)?, plan, failed })
+        // The filter is looked at while the reader is built.
+        let batches = builder.build().map_err(|e| {
+            let own = failed.lock().unwrap_or_else(PoisonError::into_inner).take();
+            own.unwrap_or_else(|| corrupt(e))
+        })?;
+        Ok(Reader::Parquet { batches, plan, failed })
     }
 
     /// As many rows as there may be in a table, unless they take too much memory at once.
