@@ -10,6 +10,7 @@ pub(crate) mod gather;
 mod grouped;
 pub(crate) mod lanes;
 pub(crate) mod level;
+pub(crate) mod packed;
 pub(crate) mod panel;
 pub(crate) mod scalar;
 pub(crate) mod terms;
