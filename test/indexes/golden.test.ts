@@ -10,6 +10,8 @@ test.each([
   ['1-hnsw', 'hnsw', 0.17268732],
   ['1-forest', 'forest', 3.8463986],
   ['1-lsh', 'lsh', 3.8463986],
+  ['2-cluster-int4', 'cluster', 3.8463986],
+  ['2-cluster-bit1', 'cluster', 3.8463986],
 ])('format %s', async (name, kind, third) => {
   const path = fileURLToPath(new URL(`../golden/index-v${name}`, import.meta.url))
   await KeptIndex.verify(path)

@@ -196,3 +196,30 @@ fn prefetch(vector: &[f32]) {
     #[cfg(not(target_arch = "x86_64"))]
     let _ = vector;
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::neighbors::Neighbors;
+    use crate::queries::Queries;
+    use crate::{Items, Metric};
+
+    #[test]
+    fn what_may_not_be_near_is_not_looked_at() {
+        // Rows 0 to 99 on a line, asked for from 0; a key is the distance negated, and a few rows may be nearer than they are.
+        let items = Items::new((0..100).map(|x| x as f32).collect::<Vec<_>>(), 1, Metric::L2, 1, &()).unwrap();
+        let askers = Askers::new(&items, Queries::Vectors { vectors: &[0.0], rows: None }).unwrap();
+        let mut candidates: Vec<(i32, u32)> = (0..100).map(|row| (-(row as i32), row)).collect();
+        [40, 50, 60].iter().for_each(|&row| candidates[row].0 = 0);
+        candidates.sort_by_key(|&(key, row)| (-key, row));
+        let mut neighbors = Neighbors::new(1, 4);
+        let output = Output::new(&mut neighbors);
+        let mut rescorer = Rescorer::default();
+        let least = |farthest: f32| -(farthest as i32);
+        // SAFETY: one thread.
+        unsafe { rescorer.finish_bounded(&items, &askers, 0, &candidates, least, None, 4, &output) };
+        assert_eq!(neighbors.pairs(0), [(0.0, 0), (1.0, 1), (2.0, 2), (3.0, 3)]);
+        // Those four, and those that might have been nearer.
+        assert_eq!(rescorer.scored.len(), 7);
+    }
+}

@@ -134,4 +134,6 @@ fn assign(items: &Items, coder: &Coder, router: &Router, control: &dyn Control) 
 }
 
 #[cfg(test)]
+mod packed_tests;
+#[cfg(test)]
 mod tests;

@@ -88,7 +88,7 @@ unsafe fn tile_nibbles<const Q: usize, const V: usize, S: Sink>(
             }
             line = line.add(PANEL * 4);
         }
-        finish(&acc, group, num_queries, slot, panel, sink);
+        finish::<Q, V, S>(&stored(&acc), group, num_queries, slot, panel, sink);
     }
 }
 
@@ -128,8 +128,25 @@ unsafe fn tile_signs<const Q: usize, const V: usize, S: Sink>(
             }
             line = line.add(PANEL * 4);
         }
-        finish(&acc, group, num_queries, slot, panel, sink);
+        finish::<Q, V, S>(&stored(&acc), group, num_queries, slot, panel, sink);
     }
+}
+
+/// The sums in memory, in one place: where accumulators are looked at by index, compilers keep them in memory from the start.
+///
+/// # Safety
+/// A machine of the level.
+#[inline]
+#[target_feature(enable = "avx512f")]
+unsafe fn stored<const Q: usize, const V: usize>(acc: &[[__m512i; V]; Q]) -> [MaybeUninit<[i32; PANEL]>; Q] {
+    let mut sums = [MaybeUninit::<[i32; PANEL]>::uninit(); Q];
+    for q in 0..Q {
+        for v in 0..V {
+            // SAFETY: V vectors are at most a panel.
+            unsafe { _mm512_storeu_si512((sums[q].as_mut_ptr() as *mut i32).add(16 * v) as *mut _, acc[q][v]) };
+        }
+    }
+    sums
 }
 
 /// Scores of sums, compared in registers: most tiles have no survivor, and nothing of them is stored.
@@ -139,7 +156,7 @@ unsafe fn tile_signs<const Q: usize, const V: usize, S: Sink>(
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512vnni")]
 unsafe fn finish<const Q: usize, const V: usize, S: Sink>(
-    sums: &[[__m512i; V]; Q],
+    sums: &[MaybeUninit<[i32; PANEL]>; Q],
     group: &[PackedQuery; Q],
     num_queries: usize,
     slot: usize,
@@ -147,43 +164,34 @@ unsafe fn finish<const Q: usize, const V: usize, S: Sink>(
     sink: &mut S,
 ) {
     assert!(panel.factors.len() == FACTORS * PANEL);
-    // SAFETY: the factors are three times PANEL.
+    // SAFETY: the factors are three times PANEL, the first V vectors of sums are written.
     unsafe {
         let factor = |f: usize, v: usize| _mm512_loadu_ps(panel.factors.as_ptr().add(f * PANEL + 16 * v));
-        let (mut scores, mut masks, mut any) = ([[_mm512_setzero_ps(); V]; Q], [0u64; Q], 0);
-        for v in 0..V {
-            let (scale, bias, error) = (factor(0, v), factor(1, v), factor(2, v));
-            for q in 0..Q {
-                let query = &group[q];
-                let sum = _mm512_mul_ps(_mm512_set1_ps(query.step), _mm512_cvtepi32_ps(sums[q][v]));
-                let known = _mm512_add_ps(_mm512_mul_ps(sum, scale), bias);
-                let rest = _mm512_mul_ps(_mm512_set1_ps(query.slack), error);
-                scores[q][v] = _mm512_add_ps(known, _mm512_add_ps(rest, _mm512_set1_ps(query.base)));
-                let threshold = _mm512_set1_ps(score_of(sink.threshold(slot + q.min(num_queries - 1))));
-                masks[q] |= (_mm512_cmp_ps_mask::<_CMP_GE_OQ>(scores[q][v], threshold) as u64) << (16 * v);
-                any |= masks[q];
+        let scale: [__m512; V] = std::array::from_fn(|v| factor(0, v));
+        let bias: [__m512; V] = std::array::from_fn(|v| factor(1, v));
+        let error: [__m512; V] = std::array::from_fn(|v| factor(2, v));
+        let mut keys = [0i32; PANEL];
+        for (q, (sums, query)) in sums.iter().zip(group).enumerate().take(num_queries) {
+            let sums = sums.as_ptr() as *const i32;
+            let (step, slack) = (_mm512_set1_ps(query.step), _mm512_set1_ps(query.slack));
+            let (base, threshold) = (_mm512_set1_ps(query.base), _mm512_set1_ps(score_of(sink.threshold(slot + q))));
+            let (mut scores, mut mask) = ([_mm512_setzero_ps(); V], 0u64);
+            for v in 0..V {
+                let sum = _mm512_mul_ps(step, _mm512_cvtepi32_ps(_mm512_loadu_si512(sums.add(16 * v) as *const _)));
+                let known = _mm512_add_ps(_mm512_mul_ps(sum, scale[v]), bias[v]);
+                scores[v] = _mm512_add_ps(known, _mm512_add_ps(_mm512_mul_ps(slack, error[v]), base));
+                mask |= (_mm512_cmp_ps_mask::<_CMP_GE_OQ>(scores[v], threshold) as u64) << (16 * v);
             }
-        }
-        if any == 0 {
-            return;
-        }
-        let mut keys = [MaybeUninit::<[i32; PANEL]>::uninit(); Q];
-        for q in 0..Q {
-            let keys = keys[q].as_mut_ptr() as *mut i32;
-            for v in V..PANEL / 16 {
-                _mm512_storeu_si512(keys.add(16 * v) as *mut _, _mm512_setzero_si512());
+            if mask == 0 {
+                continue;
             }
             for v in 0..V {
                 // The key of a float: flip the magnitude of negative ones.
-                let bits = _mm512_castps_si512(scores[q][v]);
+                let bits = _mm512_castps_si512(scores[v]);
                 let flip = _mm512_and_si512(_mm512_srai_epi32::<31>(bits), _mm512_set1_epi32(0x7fff_ffff));
-                _mm512_storeu_si512(keys.add(16 * v) as *mut _, _mm512_xor_si512(bits, flip));
+                _mm512_storeu_si512(keys.as_mut_ptr().add(16 * v) as *mut _, _mm512_xor_si512(bits, flip));
             }
-        }
-        for q in 0..num_queries.min(Q) {
-            if masks[q] != 0 {
-                sink.push(slot + q, panel.first_row, keys[q].assume_init_ref(), masks[q]);
-            }
+            sink.push(slot + q, panel.first_row, &keys, mask);
         }
     }
 }
