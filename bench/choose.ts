@@ -6,6 +6,8 @@ export interface Cost {
   wall: number
   cpu: number
   peakBytes: number
+  /** Of a build: what the index keeps of a row to compare, beside the vector itself. */
+  codeBytes?: number
 }
 
 export interface SearchCost extends Cost {

@@ -174,6 +174,7 @@ export interface NativeIndexKind {
   kind: string
   seed: number
   numLists?: number
+  codes?: string
   m?: number
   efConstruction?: number
   numTrees?: number

@@ -83,8 +83,13 @@ const EFS = [10, 12, 16, 20, 24, 32, 40, 48, 64, 80, 96, 128, 160, 192, 256, 384
 
 export const graphs: Grid = () => trials([GRAPH], each('ef', EFS))
 export const nighHnsw: Grid = () => trials([{ kind: 'hnsw', ...GRAPH }], each('effort', EFS))
-export const nighCluster: Grid = () =>
-  trials([{ kind: 'cluster' }], each('effort', [4, 6, 8, 12, 16, 20, 24, 28, 32, 40, 48, 64, 80, 96, 128, 192, 256]))
+export const nighCluster =
+  (codes: 'int8' | 'int4' | 'bit1'): Grid =>
+  () =>
+    trials(
+      [{ kind: 'cluster', ...(codes === 'int8' ? {} : { codes }) }],
+      each('effort', [4, 6, 8, 12, 16, 20, 24, 28, 32, 40, 48, 64, 80, 96, 128, 192, 256]),
+    )
 export const nighForest: Grid = ({ k }) =>
   [10, 30, 100].flatMap((numTrees) => {
     const searchK = [0.5, 1, 2, 4, 8, 16].map((factor) => Math.round(factor * numTrees * k * 4))

@@ -24,7 +24,9 @@ const joins: Record<string, Grid> = { nigh: grids.nigh, ...rivals }
 
 const indexes: Record<string, Grid> = {
   'nigh-hnsw': grids.nighHnsw,
-  'nigh-cluster': grids.nighCluster,
+  'nigh-cluster': grids.nighCluster('int8'),
+  'nigh-cluster-int4': grids.nighCluster('int4'),
+  'nigh-cluster-bit1': grids.nighCluster('bit1'),
   'nigh-forest': grids.nighForest,
   hnswlib: grids.graphs,
   usearch: grids.graphs,

@@ -10,12 +10,16 @@ class Ivf(Engine):
         faiss.omp_set_num_threads(self.threads)
 
     def build(self, items, params):
-        pq = params.get("pq")
+        pq = self.pq = params.get("pq")
         factory = f"IVF{params['nlist']}," + (f"PQ{pq}x4fs,RFlat" if pq else "Flat")
         kind = self.faiss.METRIC_INNER_PRODUCT if self.metric == "cosine" else self.faiss.METRIC_L2
         self.index = self.faiss.index_factory(items.shape[1], factory, kind)
         self.index.train(items)
         self.index.add(items)
+
+    def code_bytes(self):
+        # 4 bits a subquantizer, and the 64-bit id of its lists.
+        return self.pq / 2 + 8 if self.pq else None
 
     def search(self, queries, params, rows):
         f = self.faiss

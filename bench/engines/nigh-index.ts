@@ -12,7 +12,9 @@ await serve<{ kind: keyof typeof kinds; effort?: number }, IndexAnswer | Nearest
     await index?.[Symbol.asyncDispose]()
     const { result, cost } = await clocked(() => new kinds[kind]({ k, metric, numThreads, ...params }).fit(items))
     index = result
-    return cost
+    const total = (name: string) => index!.stats().reduce((sum, stats) => sum + (stats[name] ?? 0), 0)
+    const codeBytes = total('codeBytes')
+    return codeBytes > 0 ? { ...cost, codeBytes: codeBytes / total('numRows') } : cost
   },
   ask(queries, { k, batch, params: { effort } }) {
     const options = { k, ...(effort === undefined ? {} : { effort }) }

@@ -1,7 +1,7 @@
 """What every engine speaks: one line of JSON in, one line of JSON out, until stdin ends.
 
 load    {items, queries, k, metric, threads, batch, work}   items and queries: {npy, parquet, rows, dim}; queries is null in a self join
-build   {params}                                            -> {wall, cpu, peakBytes}
+build   {params}                                            -> {wall, cpu, peakBytes}, and codeBytes where there are codes
 search  {params, rows, out}                                 -> {wall, cpu, peakBytes, calls}
         rows: .npy with the query rows to ask, null for all; out: .npy to write, a row of item rows for each query
 
@@ -31,6 +31,9 @@ class Engine:
 
     def build(self, items, params):
         raise NotImplementedError
+
+    def code_bytes(self):
+        """What the index keeps of a row to compare, beside the vector itself; None where that is nothing of its own."""
 
     def search(self, queries, params, rows):
         raise NotImplementedError
@@ -69,7 +72,9 @@ class Session:
         return {}
 
     def build(self, task):
-        return clocked(lambda: self.engine.build(self.items, task["params"]))[1]
+        cost = clocked(lambda: self.engine.build(self.items, task["params"]))[1]
+        code_bytes = self.engine.code_bytes()
+        return cost if code_bytes is None else {**cost, "codeBytes": code_bytes}
 
     def search(self, task):
         rows = None if task["rows"] is None else np.load(task["rows"])

@@ -9,6 +9,8 @@ class Scann(Engine):
         self.scann = scann_ops_pybind
 
     def build(self, items, params):
+        # 4 bits a block of dimensions, and the 32-bit number of a leaf's row.
+        self.bytes = -(-items.shape[1] // params["dimsPerBlock"]) / 2 + 4
         metric = "dot_product" if self.metric == "cosine" else "squared_l2"
         builder = self.scann.builder(items, self.k, metric).set_n_training_threads(self.threads)
         leaves = params["numLeaves"]
@@ -19,6 +21,9 @@ class Scann(Engine):
         self.index = builder.reorder(10 * self.k).build()
         if self.threads > 1:
             self.index.set_num_threads(self.threads)
+
+    def code_bytes(self):
+        return self.bytes
 
     def search(self, queries, params, rows):
         ask = self.index.search_batched_parallel if self.threads > 1 else self.index.search_batched

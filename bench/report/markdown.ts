@@ -31,6 +31,7 @@ const recall = (line: Line) => `${percentage(line.recall!)} ± ${percentage(line
 /** All lines of a case at a target. */
 export function detail({ record, given, lines }: Result): string {
   const whole = record.counts === 'join'
+  const hasCodes = lines.some(({ codeBytes }) => codeBytes !== undefined)
   const head = whole
     ? ['engine', 'setting', 'recall', 'build s', 'search s', 'total s', 'peak GB', 'to nigh']
     : ['engine', 'setting', 'recall', 'queries/s', 'search s', 'build s', 'peak GB', 'to nigh']
@@ -42,6 +43,8 @@ export function detail({ record, given, lines }: Result): string {
       : [count(Math.round(given.numQueries / search!)), spread(line), short(build!)]
     return [line.engine, line.setting, recall(line), ...middle, gigabytes(peakBytes!), ratio ? times(ratio) : '']
   }
+  const withCodes = (line: Line) => [...cells(line), line.codeBytes === undefined ? '' : short(line.codeBytes)]
+  if (hasCodes) return table([...head, 'code bytes'], lines.map(withCodes))
   return table(head, lines.map(cells))
 }
 
@@ -92,7 +95,7 @@ export function grown(group: Result[]): string {
 export function markdown(all: Result[]): string {
   const parts = [
     '# Results',
-    "How they were taken, and what they favor: [METHODOLOGY.md](../METHODOLOGY.md). `to nigh` is time over nigh's.",
+    "How they were taken, and what they favor: [METHODOLOGY.md](../METHODOLOGY.md). `to nigh` is time over nigh's; `code bytes`, what an index keeps of a row to compare, beside its vector.",
   ]
   for (const group of grouped(all)) {
     parts.push(`## ${title(group)}`, provenance(group.at(-1)!.record))

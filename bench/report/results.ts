@@ -15,6 +15,8 @@ export interface Line {
   /** What counts: median, least and most of the runs. */
   total?: { median: number; least: number; most: number; runs: number }
   peakBytes?: number
+  /** Bytes of a row's codes. */
+  codeBytes?: number | undefined
   /** Total over nigh's. */
   ratio?: number
 }
@@ -59,6 +61,7 @@ function line(engine: string, attempt: Attempt, { counts, options: { clock } }: 
     build: median(runs.map((run) => run.build[clock])),
     search: median(runs.map((run) => run.search[clock])),
     total: { median: median(totals), least: Math.min(...totals), most: most(totals), runs: runs.length },
+    codeBytes: runs[0]!.build.codeBytes,
     peakBytes: most(runs.map((run) => Math.max(run.build.peakBytes, run.search.peakBytes))),
   }
 }

@@ -3,12 +3,17 @@ import type { NativeIndexKind } from '../native.ts'
 
 export type IndexKind = 'flat' | 'cluster' | 'hnsw' | 'forest' | 'lsh'
 
+/** What lists keep of a number of a row: a byte, half a byte, a bit. */
+export type ListCodes = 'int8' | 'int4' | 'bit1'
+
 /** What an index is built with; each kind has its own, and `seed`. */
 export interface KindParams {
   kind: IndexKind
   seed: number
   /** cluster: lists; by the number of items if absent. */
   numLists?: number | undefined
+  /** cluster: absent for int8, as indexes were before there were others. */
+  codes?: ListCodes | undefined
   /** hnsw: links of an item and level, and candidates they are chosen from. */
   m?: number | undefined
   efConstruction?: number | undefined

@@ -1,7 +1,7 @@
 // The params of the indexes that stay: what all kinds share, and each kind's own.
 import { availableParallelism } from 'node:os'
 import { invalidOption } from '../errors.ts'
-import type { IndexKind, KindParams } from '../indexes/kinds.ts'
+import type { IndexKind, KindParams, ListCodes } from '../indexes/kinds.ts'
 import { isIndexed, METRICS, type MetricAlias, metricOf } from '../join/metric.ts'
 import { integer } from '../join/options.ts'
 import type { Metric } from '../native.ts'
@@ -40,6 +40,11 @@ export type Effort = number | { recall: number }
 export interface ClusterOptions extends IndexOptions {
   /** Lists. Default: four times the square root of the number of items. */
   numLists?: number | undefined
+  /**
+   * What lists keep of a row to compare, beside the vector itself, by which the nearest are compared again: `int8`, a byte a number; `int4`, half of
+   * that; `bit1`, a bit a number. Less memory, and more rows that are compared again. Default `int8`.
+   */
+  codes?: ListCodes | undefined
 }
 
 export interface HnswOptions extends IndexOptions {
@@ -98,7 +103,15 @@ const SHARED: readonly ParamDoc[] = [
 /** The params of each kind. */
 export const INDEX_PARAMS: Record<IndexKind, readonly ParamDoc[]> = {
   flat: SHARED,
-  cluster: [doc('numLists', 'lists, 1 or more', '4 sqrt(items)'), ...SHARED],
+  cluster: [
+    doc('numLists', 'lists, 1 or more', '4 sqrt(items)'),
+    doc(
+      'codes',
+      'what lists keep of a number of a row: int8, int4 or bit1; less memory, more rows compared again',
+      'int8',
+    ),
+    ...SHARED,
+  ],
   hnsw: [
     doc('m', 'most links of an item on a level above the lowest, 2 to 512; twice as many there', 16),
     doc('efConstruction', 'candidates that links are chosen from, 1 or more', 200),
@@ -127,6 +140,7 @@ const KIND_METRICS: Record<IndexKind, readonly Metric[] | undefined> = {
   lsh: ['l2', 'cosine', 'jaccard'],
 }
 
+const LIST_CODES: readonly ListCodes[] = ['int8', 'int4', 'bit1']
 const MAX_K = 1_000_000
 const MAX_THREADS = 1024
 
@@ -184,8 +198,14 @@ function ownParams(kind: IndexKind, options: AnyIndexOptions): Partial<KindParam
   switch (kind) {
     case 'flat':
       return {}
-    case 'cluster':
-      return options.numLists === undefined ? {} : { numLists: whole('numLists', 1) }
+    case 'cluster': {
+      const { codes = 'int8' } = options
+      if (!LIST_CODES.includes(codes)) throw invalidOption('codes', `must be ${LIST_CODES.join(', ')}`)
+      return {
+        ...(options.numLists === undefined ? {} : { numLists: whole('numLists', 1) }),
+        ...(codes === 'int8' ? {} : { codes }),
+      }
+    }
     case 'hnsw':
       return { m: whole('m', 16, 512), efConstruction: whole('efConstruction', 200) }
     case 'forest':

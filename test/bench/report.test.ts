@@ -57,6 +57,16 @@ test('a table has medians, spreads and times over nigh', () => {
   expect(text).toContain('| hnswlib | m 8, ef 24 | .970 ± .004 | 6.00 | 2.00 | 8.00 | 2.00 | 4.0× |')
 })
 
+test('where an index keeps codes, a table has their bytes', () => {
+  const coded = run(1, 2, 0.96)
+  coded.build.codeBytes = 28.5
+  const text = markdown(results([record('2026-01-01T10:00', 10_000, [engine('nigh-cluster', [coded]), hnswlib])]))
+  expect(text).toContain('| to nigh | code bytes |')
+  expect(text).toMatch(/\| nigh-cluster \|.* 1\.0× \| 28\.5 \|/)
+  expect(text).toMatch(/\| hnswlib \|.*× \| {2}\|/)
+  expect(markdown(results([record('2026-01-01T10:00', 10_000, [nigh])]))).not.toContain('| code bytes |')
+})
+
 test('an engine that did not get there has no time', () => {
   const away = { ...engine('scann', [], ['unavailable: no wheel']), probes: [] }
   const short = engine('annoy', [run(1, 1, 0.94)])

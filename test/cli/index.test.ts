@@ -107,6 +107,8 @@ test('mistakes are told before the work', () => {
   fails(['build', items()], /--kind: one of/)
   fails(['build', items(), '--kind', 'flat'], /--out DIR is required/)
   fails(['build', items(), '--kind', 'flat', '--num-lists', '3', '-o', at('x')], /numLists: no such param of flat/)
+  fails(['build', items(), '--kind', 'cluster', '--codes', 'int5', '-o', at('x')], /codes: must be int8, int4, bit1/)
+  fails(['build', items(), '--kind', 'hnsw', '--codes', 'int4', '-o', at('x')], /codes: no such param of hnsw/)
   fails(
     ['build', items(), '--kind', 'cluster', '--metric', 'l1', '-o', at('x')],
     /metric: a cluster index is for l2, .*, not l1: build another kind/,

@@ -34,6 +34,19 @@ export const kinds: readonly ContractKind[] = [
       ['dot', 0.9],
     ],
   },
+  ...(['int4', 'bit1'] as const).map(
+    (codes): ContractKind => ({
+      kind: `cluster-${codes}`,
+      make: (options) => new Cluster({ codes, ...options }),
+      metrics: [
+        ['l2', 0.9],
+        ['squared-l2', 0.9],
+        ['cosine', 0.9],
+        ['correlation', 0.9],
+        ['dot', 0.9],
+      ],
+    }),
+  ),
   {
     kind: 'hnsw',
     make: (options) => new Hnsw(options),

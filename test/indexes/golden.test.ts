@@ -5,13 +5,15 @@ import { KeptIndex, openIndex } from '../../src/index.ts'
 import { arrowTable, neighborsOf } from '../support/arrow.ts'
 
 test.each([
-  ['flat', 3.8463986],
-  ['cluster', 3.8463986],
-  ['hnsw', 0.17268732],
-  ['forest', 3.8463986],
-  ['lsh', 3.8463986],
-])('format 1: %s', async (kind, third) => {
-  const path = fileURLToPath(new URL(`../golden/index-v1-${kind}`, import.meta.url))
+  ['1-flat', 'flat', 3.8463986],
+  ['1-cluster', 'cluster', 3.8463986],
+  ['1-hnsw', 'hnsw', 0.17268732],
+  ['1-forest', 'forest', 3.8463986],
+  ['1-lsh', 'lsh', 3.8463986],
+  ['2-cluster-int4', 'cluster', 3.8463986],
+  ['2-cluster-bit1', 'cluster', 3.8463986],
+])('format %s', async (name, kind, third) => {
+  const path = fileURLToPath(new URL(`../golden/index-v${name}`, import.meta.url))
   await KeptIndex.verify(path)
   await using index = await openIndex(path, { k: 3 })
   expect(index).toMatchObject({ kind, numItems: 59, dim: 4, idCol: 'id' })

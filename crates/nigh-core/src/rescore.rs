@@ -3,6 +3,7 @@
 use crate::items::Items;
 use crate::kernel::{key_of, score_of};
 use crate::queries::{Askers, Output};
+use std::collections::BinaryHeap;
 
 /// Buffers of one thread.
 #[derive(Default)]
@@ -10,6 +11,8 @@ pub(crate) struct Rescorer {
     /// Keys of distances, and distinct numbers.
     scored: Vec<(i32, u32)>,
     rows: Vec<(f32, u32)>,
+    /// Keys of the smallest distances of scans, the largest first.
+    nearest: BinaryHeap<i32>,
 }
 
 impl Rescorer {
@@ -44,8 +47,6 @@ impl Rescorer {
         wanted: usize,
         least_key: impl Fn(f32) -> i32,
     ) -> &[(i32, u32)] {
-        let (vector, norm2) = (askers.vector(asker), askers.norm2(asker));
-        let squared = items.comparison.is_squared();
         self.scored.clear();
         let (mut least, mut farthest) = (i32::MIN, f32::NEG_INFINITY);
         for (i, &(key, p)) in candidates.iter().enumerate() {
@@ -58,20 +59,60 @@ impl Rescorer {
             if let Some(&(_, next)) = candidates.get(i + 3) {
                 prefetch(items.vector(next as usize));
             }
-            let p = p as usize;
-            let (x, x_norm2) = (items.vector(p), items.norm2(p));
-            let d = items.distance(vector, x, norm2, x_norm2);
+            let (d, scanned) = distances(items, askers, asker, p as usize);
             // Bounds are of scans.
-            farthest = farthest.max(match squared {
-                false => d,
-                // A square of a subnormal number has few digits left.
-                true if d > 1e-30 => d.sqrt(),
-                true => items.scan_distance(vector, x, norm2, x_norm2),
-            });
-            self.scored.push((key_of(d), items.distinct_at(p)));
+            farthest = farthest.max(scanned);
+            self.scored.push((key_of(d), items.distinct_at(p as usize)));
         }
         self.scored.sort_unstable();
         &self.scored
+    }
+
+    /// As [`Rescorer::finish`], for keys that stand for the nearest that a candidate may be, largest first: it ends at the first one that
+    /// is farther than as many as are wanted. `least_key` gives the key of a distance.
+    ///
+    /// # Safety
+    /// No other thread works for this asker.
+    pub unsafe fn finish_bounded(
+        &mut self,
+        items: &Items,
+        askers: &Askers,
+        asker: usize,
+        candidates: &[(i32, u32)],
+        least_key: impl Fn(f32) -> i32,
+        max_distance: Option<f32>,
+        k: usize,
+        output: &Output,
+    ) {
+        let wanted = askers.wanted(k);
+        self.nearest.clear();
+        self.scored.clear();
+        let mut least = i32::MIN;
+        for (i, &(key, p)) in candidates.iter().enumerate() {
+            if key < least {
+                break;
+            }
+            if let Some(&(_, next)) = candidates.get(i + 3) {
+                prefetch(items.vector(next as usize));
+            }
+            let (d, scanned) = distances(items, askers, asker, p as usize);
+            self.scored.push((key_of(d), items.distinct_at(p as usize)));
+            let scanned = key_of(scanned);
+            if self.nearest.len() < wanted {
+                self.nearest.push(scanned);
+            } else if self.nearest.peek().is_some_and(|&farthest| scanned < farthest) {
+                self.nearest.pop();
+                self.nearest.push(scanned);
+            } else {
+                continue;
+            }
+            if self.nearest.len() == wanted {
+                least = least_key(score_of(*self.nearest.peek().expect("wanted ones")));
+            }
+        }
+        self.scored.sort_unstable();
+        // SAFETY: the caller's.
+        unsafe { self.emit(items, askers, asker, max_distance, k, output) };
     }
 
     /// Takes what [`Rescorer::score`] gave before.
@@ -127,6 +168,21 @@ impl Rescorer {
     }
 }
 
+/// The distance of an asker and a position: that which callers see, and that of scans.
+#[inline(always)]
+fn distances(items: &Items, askers: &Askers, asker: usize, p: usize) -> (f32, f32) {
+    let (vector, norm2) = (askers.vector(asker), askers.norm2(asker));
+    let (x, x_norm2) = (items.vector(p), items.norm2(p));
+    let d = items.distance(vector, x, norm2, x_norm2);
+    let scanned = match items.comparison.is_squared() {
+        false => d,
+        // A square of a subnormal number has few digits left.
+        true if d > 1e-30 => d.sqrt(),
+        true => items.scan_distance(vector, x, norm2, x_norm2),
+    };
+    (d, scanned)
+}
+
 #[inline(always)]
 fn prefetch(vector: &[f32]) {
     #[cfg(target_arch = "x86_64")]
@@ -139,4 +195,31 @@ fn prefetch(vector: &[f32]) {
     }
     #[cfg(not(target_arch = "x86_64"))]
     let _ = vector;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::neighbors::Neighbors;
+    use crate::queries::Queries;
+    use crate::{Items, Metric};
+
+    #[test]
+    fn what_may_not_be_near_is_not_looked_at() {
+        // Rows 0 to 99 on a line, asked for from 0; a key is the distance negated, and a few rows may be nearer than they are.
+        let items = Items::new((0..100).map(|x| x as f32).collect::<Vec<_>>(), 1, Metric::L2, 1, &()).unwrap();
+        let askers = Askers::new(&items, Queries::Vectors { vectors: &[0.0], rows: None }).unwrap();
+        let mut candidates: Vec<(i32, u32)> = (0..100).map(|row| (-(row as i32), row)).collect();
+        [40, 50, 60].iter().for_each(|&row| candidates[row].0 = 0);
+        candidates.sort_by_key(|&(key, row)| (-key, row));
+        let mut neighbors = Neighbors::new(1, 4);
+        let output = Output::new(&mut neighbors);
+        let mut rescorer = Rescorer::default();
+        let least = |farthest: f32| -(farthest as i32);
+        // SAFETY: one thread.
+        unsafe { rescorer.finish_bounded(&items, &askers, 0, &candidates, least, None, 4, &output) };
+        assert_eq!(neighbors.pairs(0), [(0.0, 0), (1.0, 1), (2.0, 2), (3.0, 3)]);
+        // Those four, and those that might have been nearer.
+        assert_eq!(rescorer.scored.len(), 7);
+    }
 }

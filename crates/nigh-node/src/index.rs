@@ -8,6 +8,7 @@ use crate::table::{Table, read};
 use crate::work::{Answer, Product, Work, answer, spawn};
 use napi::bindgen_prelude::*;
 use napi_derive::napi;
+use nigh_core::cluster::ListCodes;
 use nigh_core::forest::ForestParams;
 use nigh_core::hnsw::HnswParams;
 use nigh_core::index::{Asked, Keep as CoreKeep, Kind, Segment};
@@ -52,6 +53,8 @@ pub struct IndexKind {
     pub kind: String,
     pub seed: f64,
     pub num_lists: Option<u32>,
+    /// int8 if absent, int4 or bit1.
+    pub codes: Option<String>,
     pub m: Option<u32>,
     pub ef_construction: Option<u32>,
     /// As Annoy's -1 if absent.
@@ -68,7 +71,11 @@ impl IndexKind {
         Ok(match self.kind.as_str() {
             "flat" => Kind::Flat,
             "cluster" => {
-                Kind::Cluster { num_lists: self.num_lists.unwrap_or(1).max(1) as usize, seed: self.seed as u64 }
+                let name = self.codes.as_deref().unwrap_or("int8");
+                let codes = ListCodes::parse(name)
+                    .ok_or_else(|| Failure::new("INVALID_OPTION", format!("codes {name}: there are no such codes")))?;
+                let num_lists = self.num_lists.unwrap_or(1).max(1) as usize;
+                Kind::Cluster { num_lists, codes, seed: self.seed as u64 }
             }
             "hnsw" => {
                 let usual = HnswParams::default();

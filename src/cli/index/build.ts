@@ -35,6 +35,11 @@ export const buildHelp: CommandHelp = {
     vector: { type: 'string', value: 'COL', help: 'column of the vectors (vector)' },
     columns: { type: 'string', value: 'A,B', help: 'columns to keep (all)' },
     'num-lists': { type: 'string', value: 'N', help: 'cluster: lists (4 sqrt(items))' },
+    codes: {
+      type: 'string',
+      value: 'C',
+      help: 'cluster: int8, int4 or bit1: bits of a number of a row in its list (int8)',
+    },
     m: {
       type: 'string',
       value: 'M',
@@ -74,6 +79,7 @@ function estimator(kind: Kind, parsed: Parsed): Estimator {
     seed: number(parsed, 'seed'),
     numThreads: number(parsed, 'threads'),
     numLists: number(parsed, 'num-lists'),
+    codes: text(parsed, 'codes') as AnyIndexOptions['codes'],
     m: number(parsed, 'm'),
     efConstruction: number(parsed, 'ef-construction'),
     numTrees: number(parsed, 'num-trees'),

@@ -86,6 +86,25 @@ impl Coder {
         self.metric == Metric::Dot
     }
 
+    /// The center of the codes.
+    pub fn center(&self) -> &[f32] {
+        &self.codes.quantizer.center
+    }
+
+    /// Brings a vector to where it is coded, but for the extra dimension.
+    pub fn prepare(&self, items: &Items, vector: &[f32], norm2: f64, y: &mut [f32]) {
+        items.space.prepare(vector, norm2, y);
+        self.codes.turn(y);
+    }
+
+    /// What offset codes of the first dimensions stand for.
+    pub fn decode(&self, codes: &[u8], y: &mut [f32]) {
+        let Quantizer { center, step } = &self.codes.quantizer;
+        for ((y, &code), center) in y.iter_mut().zip(codes).zip(center) {
+            *y = (code as i32 - 128) as f32 * step + center;
+        }
+    }
+
     /// Offset codes of the items at positions from `first` on, `item_dim` bytes each.
     pub fn code_items(&self, items: &Items, first: usize, out: &mut [u8]) {
         let count = out.len() / self.item_dim;

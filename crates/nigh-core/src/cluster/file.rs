@@ -1,10 +1,11 @@
 //! Lists in an index file: codes are packed there as the kernels read them.
 
-use super::Clusters;
 use super::coder::Coder;
 use super::kmeans::Centroids;
 use super::lists::Lists;
+use super::packed::Packed;
 use super::router::Router;
+use super::{Clusters, ListCodes};
 use crate::control::{Control, Result};
 use crate::format::{FileWriter, IndexFile};
 use crate::index::{Asked, Index};
@@ -24,20 +25,25 @@ impl Clusters {
         let centroids = Centroids { dim, codes: file.column_of::<u8>("cluster.centroids", bytes)?.to_vec() };
         let router = Router::open(&centroids, &coder, file)?;
         let offsets = file.column_of::<u32>("cluster.offsets", num_lists + 1)?.to_vec();
-        let (codes, bias) = (file.column("cluster.codes")?, file.column("cluster.bias")?);
-        let lists = Lists::of_panels(offsets, coder.query_dim(), codes, bias).ok_or_else(nonsense)?;
+        let mut lists = Lists::of_offsets(offsets, coder.query_dim()).ok_or_else(nonsense)?;
         let num_positions = items.num_distinct();
         if lists.num_positions() != num_positions {
             return Err(nonsense());
         }
-        Ok(Clusters { coder: Arc::new(coder), lists, centroids, router, num_positions })
+        let packed = Packed::open(file, items, &coder, &centroids, &lists)?;
+        if packed.is_none() {
+            let (codes, bias) = (file.column("cluster.codes")?, file.column("cluster.bias")?);
+            lists = lists.with_panels(codes, bias).ok_or_else(nonsense)?;
+        }
+        Ok(Clusters { packed, coder: Arc::new(coder), lists, centroids, router, num_positions })
     }
 
-    /// Candidates rescored for k neighbors. Codes that lose nothing rank as distances do, but for ties.
-    fn usual_rescore(&self, k: usize) -> usize {
-        match self.coder.is_lossless() {
-            true => k + 6,
-            false => (2 * k).max(k + 22),
+    /// Candidates rescored for k neighbors out of some lists. Codes that lose nothing rank as distances do, but for ties.
+    fn usual_rescore(&self, k: usize, nprobe: usize) -> usize {
+        match &self.packed {
+            Some(packed) => packed.codes.most_rescored(k, nprobe.min(self.num_lists())),
+            None if self.coder.is_lossless() => k + 6,
+            None => ListCodes::Int8.most_rescored(k, nprobe),
         }
     }
 
@@ -50,8 +56,9 @@ impl Clusters {
 impl Index for Clusters {
     /// The effort is a number of lists. `control` counts queries.
     fn search(&self, items: &Items, queries: Queries, asked: &Asked, control: &dyn Control) -> Result<Neighbors> {
-        let effort = Some(asked.effort.unwrap_or_else(|| self.usual_nprobe()));
-        self.probe(items, queries, &Asked { effort, ..*asked }, self.usual_rescore(asked.k), control)
+        let nprobe = asked.effort.unwrap_or_else(|| self.usual_nprobe());
+        let rescore = self.usual_rescore(asked.k, nprobe);
+        self.probe(items, queries, &Asked { effort: Some(nprobe), ..*asked }, rescore, control)
     }
 
     fn is_short_search(&self, _items: &Items, num_queries: usize, effort: Option<usize>) -> bool {
@@ -64,17 +71,27 @@ impl Index for Clusters {
         file.section("cluster.centroids", &self.centroids.codes)?;
         self.router.write(file)?;
         file.section("cluster.offsets", &self.lists.offsets)?;
+        if let Some(packed) = &self.packed {
+            return packed.write(file);
+        }
         let panels = self.lists.panels();
         file.section("cluster.codes", &panels.data)?;
         file.section("cluster.bias", &panels.bias)
     }
 
     fn stats(&self) -> Vec<(&'static str, f64)> {
-        let panels = self.lists.panels();
+        let (bits, bytes) = match &self.packed {
+            Some(packed) => (packed.codes.bits(), packed.bytes()),
+            None => {
+                let panels = self.lists.panels();
+                (8, panels.data.len() + 4 * panels.bias.len())
+            }
+        };
         vec![
             ("numLists", self.num_lists() as f64),
             ("longestList", self.longest_list() as f64),
-            ("codeBytes", (panels.data.len() + 4 * panels.bias.len()) as f64),
+            ("codeBits", bits as f64),
+            ("codeBytes", bytes as f64),
             ("isRotated", f64::from(u8::from(self.is_rotated()))),
         ]
     }

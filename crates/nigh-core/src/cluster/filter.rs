@@ -1,6 +1,7 @@
 //! Which lists a query probes where only some rows may be answered.
 
 use super::lists::{Kept, Lists, NO_LIST};
+use super::scan::Scan;
 use crate::control::{Control, Result};
 use crate::index::Keep;
 use crate::kernel::topk::TopK;
@@ -28,14 +29,7 @@ impl<'a> Filter<'a> {
 
     /// Scans the lists of `routes` (`most_lists` a query, nearest first) until enough kept rows were seen, and all other lists for
     /// queries that did not see as many.
-    pub fn scan(
-        &self,
-        lists: &Lists,
-        codes: &[u8],
-        routes: &mut [u32],
-        top: &mut TopK,
-        control: &dyn Control,
-    ) -> Result<()> {
+    pub fn scan(&self, scan: &Scan, routes: &mut [u32], top: &mut TopK, control: &dyn Control) -> Result<()> {
         let mut rest = Vec::new();
         for (query, route) in routes.chunks_exact_mut(self.most_lists).enumerate() {
             let mut seen = 0;
@@ -50,11 +44,12 @@ impl<'a> Filter<'a> {
             }
         }
         let mut best = Kept { top, keep: self.keep };
-        lists.scan(codes, routes, self.most_lists, &mut best, control)?;
+        let lists = scan.lists;
+        scan.routes(routes, self.most_lists, &mut best, control)?;
         for query in rest {
             let seen = &routes[query as usize * self.most_lists..][..self.most_lists];
             let others = (0..lists.len() as u32).filter(|list| self.kept[*list as usize] > 0 && !seen.contains(list));
-            lists.scan_pairs(codes, others.map(|list| (list, query)), &mut best, control)?;
+            scan.pairs(others.map(|list| (list, query)), &mut best, control)?;
         }
         Ok(())
     }

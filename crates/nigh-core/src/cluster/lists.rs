@@ -1,6 +1,7 @@
 //! Codes in panels, and scans of them by many queries at once.
 
 use super::coder::{Coder, signed};
+use super::scan::{Scan, Scanning};
 use crate::column::Column;
 use crate::control::{Control, Result, check};
 use crate::index::Keep;
@@ -8,7 +9,7 @@ use crate::items::Items;
 use crate::kernel::pack::pack_offset_rows;
 use crate::kernel::panel::{FixedPanelsI8, bias_i8, num_panels, pack_offset_i8, unpack_i8};
 use crate::kernel::topk::TopK;
-use crate::kernel::{Level, MIN_KEY_I8, PANEL, Panel, PanelsI8, Sink, scan_i8};
+use crate::kernel::{Level, MIN_KEY_I8, PANEL, PanelsI8, Sink, scan_i8};
 use crate::memory::Aligned;
 use crate::metric::Metric;
 use crate::parallel::SharedMut;
@@ -120,7 +121,8 @@ impl Lists {
         lists
     }
 
-    fn unpacked(offsets: Vec<u32>, dim: usize) -> Lists {
+    /// Lists without codes.
+    pub fn unpacked(offsets: Vec<u32>, dim: usize) -> Lists {
         let mut first_panel = vec![0u32];
         for pair in offsets.windows(2) {
             let panels = num_panels((pair[1] - pair[0]) as usize) as u32;
@@ -177,10 +179,15 @@ impl Lists {
         panels.into()
     }
 
-    /// Lists whose codes were packed before: of a mapped file. None where the numbers do not fit.
-    pub fn of_panels(offsets: Vec<u32>, dim: usize, data: Column<i8>, bias: Column<i32>) -> Option<Lists> {
+    /// Lists without codes, of offsets that were read. None where they are none.
+    pub fn of_offsets(offsets: Vec<u32>, dim: usize) -> Option<Lists> {
         let ordered = offsets.first() == Some(&0) && offsets.windows(2).all(|pair| pair[0] <= pair[1]);
-        let lists = ordered.then(|| Lists::unpacked(offsets, dim))?;
+        ordered.then(|| Lists::unpacked(offsets, dim))
+    }
+
+    /// Takes codes that were packed before: of a mapped file. None where the numbers do not fit.
+    pub fn with_panels(self, data: Column<i8>, bias: Column<i32>) -> Option<Lists> {
+        let (dim, lists) = (self.dim, self);
         let rows = lists.first_panel[lists.len()] as usize * PANEL;
         let panels = FixedPanelsI8 { words: dim / 4, data, bias };
         let fits = panels.data.len() == rows * dim && panels.bias.len() == rows && dim.is_multiple_of(4);
@@ -243,21 +250,11 @@ impl Lists {
         best: &mut impl Best,
         control: &dyn Control,
     ) -> Result<()> {
-        let home = routes.chunks_exact(nprobe).enumerate().map(|(q, r)| (r[0], q as u32));
-        self.scan_pairs(codes, home, best, control)?;
-        let rest =
-            routes.chunks_exact(nprobe).enumerate().flat_map(|(q, r)| r[1..].iter().map(move |&l| (l, q as u32)));
-        self.scan_pairs(codes, rest, best, control)
+        Scan { lists: self, queries: Scanning::Codes(codes) }.routes(routes, nprobe, best, control)
     }
 
-    /// Scans (list, query) pairs, all queries of a list at once.
-    pub(super) fn scan_pairs(
-        &self,
-        codes: &[u8],
-        pairs: impl Iterator<Item = (u32, u32)> + Clone,
-        best: &mut impl Best,
-        control: &dyn Control,
-    ) -> Result<()> {
+    /// Queries of (list, query) pairs by list, and where each list's start.
+    pub fn by_list(&self, pairs: impl Iterator<Item = (u32, u32)> + Clone) -> (Vec<u32>, Vec<u32>) {
         let mut starts = vec![0u32; self.len() + 1];
         let wanted = |pair: &(u32, u32)| pair.0 != NO_LIST;
         for (list, _) in pairs.clone().filter(wanted) {
@@ -272,6 +269,18 @@ impl Lists {
             queries[next[list as usize] as usize] = query;
             next[list as usize] += 1;
         }
+        (starts, queries)
+    }
+
+    /// Scans (list, query) pairs, all queries of a list at once.
+    pub(super) fn scan_pairs(
+        &self,
+        codes: &[u8],
+        pairs: impl Iterator<Item = (u32, u32)> + Clone,
+        best: &mut impl Best,
+        control: &dyn Control,
+    ) -> Result<()> {
+        let (starts, queries) = self.by_list(pairs);
         let panels = self.panels();
         let mut pointers: Vec<*const u8> = Vec::new();
         for list in 0..self.len() {
@@ -286,7 +295,8 @@ impl Lists {
                     pointers.push(codes[q as usize * self.dim..][..self.dim].as_ptr());
                 }
                 let mut sink = Group { best, queries };
-                self.each_panel(&panels, list, |panel| {
+                self.each_panel(list, |panel, num_rows, first_row| {
+                    let panel = panels.panel(panel, num_rows, first_row);
                     // SAFETY: each pointer is to `dim` bytes of `codes`.
                     unsafe { scan_i8(Level::current(), &pointers, panel, self.dim, &mut sink) }
                 });
@@ -295,12 +305,22 @@ impl Lists {
         Ok(())
     }
 
-    fn each_panel(&self, panels: &FixedPanelsI8, list: usize, mut each: impl FnMut(Panel<i8, i32>)) {
-        let (first, count) = (self.offsets[list] as usize, self.list_len(list));
+    /// Calls `each(panel, its rows, its first position)` for the panels of a list.
+    pub fn each_panel(&self, list: usize, mut each: impl FnMut(usize, usize, u32)) {
+        let (first, count, panel) = self.place_of(list);
         for p in 0..num_panels(count) {
-            let rows = PANEL.min(count - p * PANEL);
-            each(panels.panel(self.first_panel[list] as usize + p, rows, (first + p * PANEL) as u32));
+            each(panel + p, PANEL.min(count - p * PANEL), (first + p * PANEL) as u32);
         }
+    }
+
+    /// The first position of a list, its rows, and its first panel.
+    pub fn place_of(&self, list: usize) -> (usize, usize, usize) {
+        (self.offsets[list] as usize, self.list_len(list), self.first_panel[list] as usize)
+    }
+
+    /// Panels of all lists.
+    pub fn num_panels(&self) -> usize {
+        self.first_panel[self.len()] as usize
     }
 }
 
@@ -435,9 +455,9 @@ impl Best for Nearest<'_> {
 }
 
 /// The queries of one list.
-struct Group<'a, B> {
-    best: &'a mut B,
-    queries: &'a [u32],
+pub(super) struct Group<'a, B> {
+    pub best: &'a mut B,
+    pub queries: &'a [u32],
 }
 
 impl<B: Best> Sink for Group<'_, B> {

@@ -2,17 +2,21 @@
 //! queries of the same list, and its best candidates are rescored. The join form of an inverted file (Jegou, Douze, Schmid,
 //! "Product quantization for nearest neighbor search", 2011), with queries grouped by list.
 
+mod asking;
 mod balance;
 mod coder;
+mod codes;
 mod file;
 mod filter;
 mod fit;
 pub(crate) mod kmeans;
 mod lists;
 mod near;
+mod packed;
 pub(crate) mod rng;
 mod rotate;
 mod router;
+mod scan;
 mod search;
 
 use crate::control::{Control, Error, Result, check};
@@ -20,9 +24,11 @@ use crate::exact::CodedRows;
 use crate::items::Items;
 use crate::parallel::with_threads;
 pub(crate) use coder::{Coder, signed};
+pub use codes::ListCodes;
 use kmeans::Centroids;
 use lists::Lists;
 pub(crate) use near::NearLists;
+use packed::Packed;
 use rayon::prelude::*;
 use router::Router;
 use std::sync::Arc;
@@ -31,6 +37,8 @@ use std::sync::Arc;
 pub struct Clusters {
     pub(crate) coder: Arc<Coder>,
     lists: Lists,
+    /// In place of the lists' own codes.
+    packed: Option<Packed>,
     centroids: Centroids,
     router: Router,
     num_positions: usize,
@@ -45,6 +53,18 @@ impl Clusters {
     pub fn build(
         items: &mut Items,
         num_lists: usize,
+        seed: u64,
+        threads: usize,
+        control: &dyn Control,
+    ) -> Result<Clusters> {
+        Clusters::build_coded(items, num_lists, ListCodes::Int8, seed, threads, control)
+    }
+
+    /// The same with other codes, for lists that are kept: searches alone know them.
+    pub fn build_coded(
+        items: &mut Items,
+        num_lists: usize,
+        codes: ListCodes,
         seed: u64,
         threads: usize,
         control: &dyn Control,
@@ -66,12 +86,19 @@ impl Clusters {
             let router = Router::new(&centroids, &coder, seed);
             let (order, offsets) = lists::order_by_list(&home, centroids.len());
             items.reorder(order, control)?;
-            let lists = Lists::new(items, &coder, offsets);
-            if coder.is_lossless() {
+            let (lists, packed) = match codes {
+                ListCodes::Int8 => (Lists::new(items, &coder, offsets), None),
+                _ => {
+                    let lists = Lists::unpacked(offsets, coder.query_dim());
+                    let packed = Packed::new(codes, items, &coder, &centroids, &lists, control)?;
+                    (lists, Some(packed))
+                }
+            };
+            if packed.is_none() && coder.is_lossless() {
                 let (panels, listed) = lists.shared();
                 items.keep_codes(CodedRows::listed(panels, listed, items.dim));
             }
-            Ok(Clusters { coder, lists, centroids, router, num_positions: n })
+            Ok(Clusters { coder, lists, packed, centroids, router, num_positions: n })
         })
     }
 
@@ -111,5 +138,7 @@ fn assign(items: &Items, coder: &Coder, router: &Router, control: &dyn Control) 
     Ok(home)
 }
 
+#[cfg(test)]
+mod packed_tests;
 #[cfg(test)]
 mod tests;

@@ -1,12 +1,14 @@
 //! The search: route, scan, rescore, block by block.
 
+use super::asking::{self, Asking};
 use super::filter::Filter;
+use super::scan::{Scan, Scanning};
 use super::{Clusters, NearLists};
 use crate::control::{Control, Error, Result, check};
 use crate::index::Asked;
 use crate::items::{Items, SHORT_SEARCH};
 use crate::kernel::topk::TopK;
-use crate::kernel::{Level, MIN_KEY_I8};
+use crate::kernel::{Level, MIN_KEY_F32, MIN_KEY_I8};
 use crate::memory::Aligned;
 use crate::metric::Metric;
 use crate::neighbors::Neighbors;
@@ -82,10 +84,16 @@ impl Clusters {
                 self.coder.code_askers(items, &askers, range.clone(), &mut codes);
                 let mut routes = Vec::with_capacity(range.len() * nprobe);
                 self.router.route(&codes, nprobe, self.routed_part(nprobe, LEAST_PART), &mut routes, control)?;
-                let mut top = TopK::new(Level::current(), range.len(), rescore, MIN_KEY_I8);
+                let least = if self.packed.is_some() { MIN_KEY_F32 } else { MIN_KEY_I8 };
+                let mut top = TopK::new(Level::current(), range.len(), rescore, least);
+                let queries = match &self.packed {
+                    Some(packed) => Scanning::Packed(Asking::new(packed, &self.coder, items, &askers, range.clone())),
+                    None => Scanning::Codes(&codes),
+                };
+                let scan = Scan { lists: &self.lists, queries };
                 match &filter {
-                    None => self.lists.scan(&codes, &routes, nprobe, &mut top, control)?,
-                    Some(filter) => filter.scan(&self.lists, &codes, &mut routes, &mut top, control)?,
+                    None => scan.routes(&routes, nprobe, &mut top, control)?,
+                    Some(filter) => filter.scan(&scan, &mut routes, &mut top, control)?,
                 }
                 top.finish();
                 let mut rescorer = Rescorer::default();
@@ -100,6 +108,14 @@ impl Clusters {
                     } else {
                         candidates.extend(zero.map(|z| (i32::MAX, z as u32)));
                         candidates.extend(top.of(asker - range.start));
+                    }
+                    if self.packed.is_some() {
+                        let least = |farthest| asking::least_key(items, farthest);
+                        // SAFETY: each asker is in one block.
+                        unsafe {
+                            rescorer.finish_bounded(items, &askers, asker, &candidates, least, max_distance, k, &output)
+                        };
+                        continue;
                     }
                     let codes = &codes[(asker - range.start) * dim..][..dim];
                     let least = |farthest| self.coder.least_key(items, codes, farthest);
@@ -118,7 +134,7 @@ impl Clusters {
         // Queries prefer long lists.
         let scanned = self.num_lists() + 2 * nprobe * self.num_positions.div_ceil(self.num_lists());
         let work = num_queries.saturating_mul(scanned).saturating_mul(self.coder.query_dim());
-        self.lists.are_packed() && work <= SHORT_SEARCH
+        (self.packed.is_some() || self.lists.are_packed()) && work <= SHORT_SEARCH
     }
 
     /// Refuses other items than the lists were made of.
@@ -142,7 +158,9 @@ impl Clusters {
 
     /// Makes the items' codes, unless they are there.
     pub(crate) fn restore_codes(&self, items: &Items) {
-        self.lists.pack_items(items, &self.coder);
+        if self.packed.is_none() {
+            self.lists.pack_items(items, &self.coder);
+        }
     }
 
     /// For routes of the items themselves to `nprobe` lists; None where their own lists are no help.

@@ -193,16 +193,30 @@ fn rotated_codes_do_not_depend_on_threads() {
     assert_eq!(build(1), build(3));
 }
 
-#[test]
-fn is_an_index() {
+fn holds_the_contract(codes: ListCodes) {
     use crate::index::contract::{Maker, holds};
     holds(&Maker {
         build: &|items, threads| {
             let num_lists = (items.num_distinct() / 30).max(1);
-            Ok(Box::new(Clusters::build(items, num_lists, 5, threads, &())?))
+            Ok(Box::new(Clusters::build_coded(items, num_lists, codes, 5, threads, &())?))
         },
         open: &|file, items| Ok(Box::new(Clusters::open(file, items)?)),
         metrics: &[("l2", 0.9), ("cosine", 0.9), ("dot", 0.8), ("squared-l2", 0.9), ("correlation", 0.85)],
         everything: usize::MAX,
     });
+}
+
+#[test]
+fn is_an_index() {
+    holds_the_contract(ListCodes::Int8);
+}
+
+#[test]
+fn is_an_index_of_4_bits() {
+    holds_the_contract(ListCodes::Int4);
+}
+
+#[test]
+fn is_an_index_of_one_bit() {
+    holds_the_contract(ListCodes::Bit1);
 }

@@ -13,7 +13,8 @@ pub(crate) use writer::unwritable;
 compile_error!("index files are written as numbers lie in memory, which has to be little-endian");
 
 const MAGIC: [u8; 8] = *b"nighidx\n";
-const VERSION: u32 = 1;
+/// The newest. A file says which one it needs, the least that knows all of its sections.
+const VERSION: u32 = 2;
 /// Sections start at multiples of this.
 const ALIGN: u64 = 64;
 const HEADER: usize = 64;

@@ -44,8 +44,8 @@ impl IndexFile {
         if checksum(&header[..HEADER - 8]) != u64_at(HEADER - 8) {
             return Err(corrupt("its header was changed"));
         }
-        if u32_at(8) != VERSION {
-            let why = format!("is of format {}; this nigh reads {VERSION}: use a newer one", u32_at(8));
+        if !(1..=VERSION).contains(&u32_at(8)) {
+            let why = format!("is of format {}; this nigh reads up to {VERSION}: use a newer one", u32_at(8));
             return Err(failed("INDEX_VERSION", path, &why));
         }
         let (count, length, table_offset) = (u32_at(12) as usize, u64_at(16), u64_at(24));

@@ -16,6 +16,7 @@ pub struct FileWriter {
     temporary: PathBuf,
     at: u64,
     sections: Vec<Section>,
+    version: u32,
     finished: bool,
 }
 
@@ -27,8 +28,15 @@ impl FileWriter {
         let temporary = path.with_file_name(name);
         let file = OpenOptions::new().write(true).create(true).truncate(true).open(&temporary);
         let file = BufWriter::with_capacity(1 << 20, file.map_err(|e| unwritable(path, &e))?);
-        let mut writer =
-            FileWriter { file, path: path.to_owned(), temporary, at: 0, sections: Vec::new(), finished: false };
+        let mut writer = FileWriter {
+            file,
+            path: path.to_owned(),
+            temporary,
+            at: 0,
+            sections: Vec::new(),
+            version: 1,
+            finished: false,
+        };
         // The header comes last: until then nothing takes the file for an index.
         writer.raw(&[0; HEADER])?;
         Ok(writer)
@@ -37,6 +45,12 @@ impl FileWriter {
     /// Writes a section. Names are short, of ASCII, and each is there once.
     pub fn section<T: Plain>(&mut self, name: &str, values: &[T]) -> Result<()> {
         self.parts(name, |write| write(values))
+    }
+
+    /// Who reads the file has to know this version of the format. Without it, the first.
+    pub fn needs(&mut self, version: u32) {
+        assert!(version <= VERSION);
+        self.version = self.version.max(version);
     }
 
     /// Writes a section in parts.
@@ -75,7 +89,7 @@ impl FileWriter {
         self.raw(&table)?;
         let mut header = [0u8; HEADER];
         header[..8].copy_from_slice(&MAGIC);
-        header[8..12].copy_from_slice(&VERSION.to_le_bytes());
+        header[8..12].copy_from_slice(&self.version.to_le_bytes());
         header[12..16].copy_from_slice(&(self.sections.len() as u32).to_le_bytes());
         for (place, number) in header[16..].chunks_exact_mut(8).zip([self.at, table_offset, checksum(&table)]) {
             place.copy_from_slice(&number.to_le_bytes());

@@ -1,7 +1,7 @@
 //! Items with the structure that finds them, as they are built, written and opened together.
 
 use super::{Asked, Flat, Index, search};
-use crate::cluster::Clusters;
+use crate::cluster::{Clusters, ListCodes};
 use crate::comparison::Comparison;
 use crate::control::{Control, Error, Result};
 use crate::exact::{Precision, exact_search};
@@ -23,6 +23,7 @@ pub enum Kind {
     /// About so many lists.
     Cluster {
         num_lists: usize,
+        codes: ListCodes,
         seed: u64,
     },
     Hnsw(HnswParams),
@@ -61,14 +62,14 @@ impl Segment {
             // Of nothing there is nothing to build.
             _ if items.num_rows() == 0 => Box::new(Flat),
             Kind::Flat => Box::new(Flat),
-            Kind::Cluster { num_lists, seed } => {
+            Kind::Cluster { num_lists, codes, seed } => {
                 if !items.is_made_of_products() {
                     let metric = items.comparison().key();
                     return Err(Error::Invalid(format!(
                         "lists need a metric made of inner products, and {metric} is none"
                     )));
                 }
-                Box::new(Clusters::build(&mut items, num_lists, seed, threads, control)?)
+                Box::new(Clusters::build_coded(&mut items, num_lists, codes, seed, threads, control)?)
             }
             Kind::Hnsw(params) => Box::new(Hnsw::build(&mut items, params, threads, control)?),
             Kind::Forest(params) => Box::new(Forest::build(&mut items, &params, threads, control)?),

@@ -98,3 +98,47 @@ fn flat_is_an_index() {
         everything: 1,
     });
 }
+
+/// Resident bytes of the mapping that holds an address.
+#[cfg(target_os = "linux")]
+fn resident_bytes(address: usize) -> usize {
+    let maps = std::fs::read_to_string("/proc/self/smaps").unwrap();
+    let holds = |line: &&str| {
+        let ends = line.split(' ').next().and_then(|range| range.split_once('-'));
+        let ends = ends.map(|(start, end)| (usize::from_str_radix(start, 16), usize::from_str_radix(end, 16)));
+        matches!(ends, Some((Ok(start), Ok(end))) if (start..end).contains(&address))
+    };
+    let mut lines = maps.lines().skip_while(|line| !holds(line));
+    let line = lines.find(|line| line.starts_with("Rss:")).expect("the mapping has a size");
+    line.split_whitespace().nth(1).unwrap().parse::<usize>().unwrap() << 10
+}
+
+/// So an index may be larger than memory: neither opening nor a search reads what it does not need, whatever the lists keep.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_search_touches_the_pages_that_it_needs() {
+    use crate::cluster::ListCodes;
+    let (rows, dim) = (40_000, 128);
+    let vectors = super::contract::clustered(rows, dim, 1);
+    let query = vectors[..dim].to_vec();
+    for (codes, most) in [(ListCodes::Int8, 0.4), (ListCodes::Int4, 0.35), (ListCodes::Bit1, 0.35)] {
+        let path = std::env::temp_dir().join(format!("nigh-pages-{}-{}.nigh", std::process::id(), codes.name()));
+        let items = Items::new(vectors.clone(), dim, crate::Metric::L2, 2, &()).unwrap();
+        let built = Segment::build(items, Kind::Cluster { num_lists: 800, codes, seed: 1 }, 2, &()).unwrap();
+        let bytes = built.write(&path).unwrap() as usize;
+        drop(built);
+        let segment = Segment::open(&path).unwrap();
+        let address = segment.items().row(0).as_ptr() as usize;
+        let opened = resident_bytes(address);
+        let asked = Asked { k: 10, effort: Some(8), max_distance: None, keep: None, threads: 1 };
+        let found = segment.search(Queries::Vectors { vectors: &query, rows: None }, &asked, &()).unwrap();
+        assert_eq!(found.of(0).0[0], 0);
+        let searched = resident_bytes(address);
+        let part = |resident: usize| resident as f64 / bytes as f64;
+        // The system maps sixteen pages for each that is touched.
+        assert!(part(opened) < 0.15, "{codes:?}: {opened} of {bytes} bytes when opened");
+        assert!(searched > opened, "{codes:?}: the vectors were read from the file");
+        assert!(part(searched) < most, "{codes:?}: {searched} of {bytes} bytes after a query");
+        std::fs::remove_file(path).unwrap();
+    }
+}

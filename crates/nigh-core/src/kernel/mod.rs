@@ -11,6 +11,7 @@ mod grouped;
 pub(crate) mod lanes;
 pub(crate) mod level;
 pub(crate) mod pack;
+pub(crate) mod packed;
 pub(crate) mod panel;
 pub(crate) mod scalar;
 pub(crate) mod terms;
