@@ -90,21 +90,48 @@ impl<'a> Chooser<'a> {
     pub fn choose(&mut self, most: usize) -> &[u32] {
         self.chosen.clear();
         self.positions.clear();
-        self.keys.resize(self.keys.len().max(most), 0);
-        for &(key, node) in &self.candidates {
+        for i in 0..self.candidates.len() {
             if self.chosen.len() == most {
                 break;
             }
-            let position = self.nodes.position(node);
-            self.between.ask(position);
-            self.between.keys(&self.positions, &mut self.keys);
-            if self.keys[..self.positions.len()].iter().all(|&k| self.distance(k) * self.relaxed >= self.distance(key))
-            {
-                self.chosen.push(node);
-                self.positions.push(position);
-            }
+            let (key, node) = self.candidates[i];
+            self.add(key, node);
         }
         &self.chosen
+    }
+
+    /// Keeps some of them, and chooses others of the nearest `among` up to `most` in all.
+    pub fn choose_beside(&mut self, kept: &[u32], most: usize, among: usize) -> &[u32] {
+        let is_kept = |&(i, &(_, node)): &(usize, &(u32, u32))| i < among || kept.contains(&node);
+        let near: Vec<(u32, u32)> = self.candidates.iter().enumerate().filter(is_kept).map(|(_, c)| *c).collect();
+        self.chosen.clear();
+        self.chosen.extend_from_slice(kept);
+        self.positions.clear();
+        self.positions.extend(kept.iter().map(|&node| self.nodes.position(node)));
+        for &(key, node) in near.iter().filter(|c| !kept.contains(&c.1)) {
+            if self.chosen.len() >= most {
+                break;
+            }
+            self.add(key, node);
+        }
+        // Nearest first.
+        self.candidates = near;
+        let chosen = std::mem::take(&mut self.chosen);
+        self.chosen.extend(self.candidates.iter().map(|c| c.1).filter(|node| chosen.contains(node)));
+        &self.chosen
+    }
+
+    /// Takes a candidate, unless a link that is nearer to it than the node leads there.
+    #[inline(always)]
+    fn add(&mut self, key: u32, node: u32) {
+        let position = self.nodes.position(node);
+        self.keys.resize(self.keys.len().max(self.positions.len()), 0);
+        self.between.ask(position);
+        self.between.keys(&self.positions, &mut self.keys);
+        if self.keys[..self.positions.len()].iter().all(|&k| self.distance(k) * self.relaxed >= self.distance(key)) {
+            self.chosen.push(node);
+            self.positions.push(position);
+        }
     }
 }
 
