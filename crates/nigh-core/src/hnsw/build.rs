@@ -128,7 +128,6 @@ impl<'a> Build<'a> {
         (-part.ln() * height) as usize
     }
 
-
     /// The levels above the items, the lowest first.
     fn levels(&self) -> Result<Vec<Upper>> {
         let mut upper: Vec<Upper> = Vec::new();

@@ -3,7 +3,7 @@
 use super::build::{Build, Quiet, find_lost};
 use super::codes::Codes;
 use super::found::link_missed;
-use super::insert::{Inserting, drawn, insert};
+use super::insert::{Inserting, drawn, insert, refine};
 use super::knn::{FEW, copies};
 use super::lists::{Lists, NONE, Upper};
 use super::prune::Nodes;
@@ -23,6 +23,8 @@ const LEAST_STANDING: f64 = 0.5;
 const PLACE_EF: usize = 8;
 /// New items whose places are looked for together.
 const PLACED: usize = 1 << 15;
+/// The first links of a new node are chosen again when all are there: their walk keeps less.
+const FIRST_SHARE: usize = 3;
 /// Walks may miss nodes that so few link to: they are looked for.
 const FEW_IN_LINKS: u32 = 4;
 
@@ -130,7 +132,8 @@ impl Growing<'_> {
 
     /// Positions on each level above the items, ascending: those that stay, and new ones as a build would draw them.
     fn members(&self) -> Vec<Vec<u32>> {
-        let new: Vec<u32> = (0..self.moved.from.len() as u32).filter(|&p| self.moved.from[p as usize] == NONE).collect();
+        let new: Vec<u32> =
+            (0..self.moved.from.len() as u32).filter(|&p| self.moved.from[p as usize] == NONE).collect();
         let mut levels = Vec::new();
         for level in 1.. {
             let old = self.old.upper.get(level - 1).map_or(&[][..], |upper| &upper.members[..]);
@@ -183,13 +186,15 @@ impl Growing<'_> {
         coming.sort_by_cached_key(|&node| drawn(node));
         let (build, m) = (&self.build, self.build.params.m);
         let asked = Inserting { m, ef: build.insertion_ef() };
+        let first = Inserting { m, ef: (asked.ef / FIRST_SHARE).max(m) };
         let control: &dyn Control = if nodes.members.is_none() { self.control } else { build.quiet };
         // Where there is no level above, walks begin at one that stays.
         let entry = moved.from.iter().position(|&from| from != NONE).unwrap_or(0) as u32;
         let entry = if upper.is_empty() { entry } else { 0 };
         with_threads(build.threads, || {
             let mut lists = taken_over(nodes, old, moved, m, build.quiet)?;
-            insert(nodes, &mut lists, &coming, asked, upper, entry, control)?;
+            insert(nodes, &mut lists, &coming, first, upper, entry, control)?;
+            refine(nodes, &mut lists, &coming, asked, upper, entry, build.quiet)?;
             Ok(lists)
         })
     }

@@ -71,7 +71,7 @@ pub(super) fn insert(
 ) -> Result<()> {
     for batch in coming.chunks(BATCH) {
         check(control)?;
-        let own = chosen(nodes, lists, batch, asked, upper, entry);
+        let own = chosen(nodes, lists, batch, batch, asked, upper, entry);
         let mut edges: Vec<(u32, u32)> = Vec::with_capacity(batch.len() * asked.m);
         for (&node, links) in batch.iter().zip(&own) {
             lists.set(node as usize, links.iter().copied());
@@ -84,11 +84,33 @@ pub(super) fn insert(
     Ok(())
 }
 
-/// The links of each node of a batch.
+/// Chooses links of nodes again, once all are there, beside those that they have: each has walked a graph that lacked those which
+/// came with it and after it.
+pub(super) fn refine(
+    nodes: Nodes,
+    lists: &mut Lists<Aligned<u32>>,
+    those: &[u32],
+    asked: Inserting,
+    upper: &[Upper],
+    entry: u32,
+    control: &dyn Control,
+) -> Result<()> {
+    check(control)?;
+    let own = chosen(nodes, lists, those, &[], asked, upper, entry);
+    let both =
+        |(&node, links): (&u32, &Vec<u32>)| links.iter().flat_map(|&to| [(to, node), (node, to)]).collect::<Vec<_>>();
+    let mut edges: Vec<(u32, u32)> = those.iter().zip(&own).flat_map(both).collect();
+    edges.par_sort_unstable();
+    name(nodes, lists, &edges);
+    Ok(())
+}
+
+/// The links of each of some nodes, whose candidates are what walks meet, those that they have and those `beside`.
 fn chosen<'a>(
     nodes: Nodes<'a>,
     lists: &Lists<Aligned<u32>>,
-    batch: &[u32],
+    those: &[u32],
+    beside: &[u32],
     Inserting { m, ef }: Inserting,
     upper: &[Upper],
     entry: u32,
@@ -98,7 +120,7 @@ fn chosen<'a>(
         let walks: Vec<Walk> = (0..TURNS).map(|_| Walk::new(nodes.len, view.widest())).collect();
         (walks, Chooser::new(nodes))
     };
-    let blocks = batch.par_chunks(BLOCK).map_init(init, |(walks, chooser), block| {
+    let blocks = those.par_chunks(BLOCK).map_init(init, |(walks, chooser), block| {
         let ask = |last: Option<OfNodes<'a>>, i: usize| {
             let mut scorer = last.unwrap_or_else(|| OfNodes { nodes, between: nodes.between() });
             scorer.between.ask(nodes.position(block[i]));
@@ -107,8 +129,8 @@ fn chosen<'a>(
         let mut own = vec![Vec::new(); block.len()];
         in_turns(view, ef, 0..block.len(), walks, ask, |i, _, walk| {
             let met = walk.pool.iter().map(|(_, other)| other);
-            chooser.take(block[i], met.chain(batch.iter().copied()));
-            chooser.candidates.truncate(ef.max(m));
+            let has = lists.of(block[i] as usize);
+            chooser.take_nearest(block[i], met.chain([has, beside].concat()), ef.max(m) + has.len());
             own[i] = chooser.choose(m).to_vec();
         });
         own

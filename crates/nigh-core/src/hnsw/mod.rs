@@ -182,4 +182,6 @@ impl Index for Hnsw {
 }
 
 #[cfg(test)]
+mod grow_tests;
+#[cfg(test)]
 mod tests;

@@ -73,6 +73,11 @@ impl<'a> Chooser<'a> {
 
     /// Takes a node's candidates, itself and repeats among them, and puts them in order.
     pub fn take(&mut self, node: u32, candidates: impl Iterator<Item = u32>) {
+        self.take_nearest(node, candidates, usize::MAX);
+    }
+
+    /// The same of the nearest `most`, repeats counted.
+    pub fn take_nearest(&mut self, node: u32, candidates: impl Iterator<Item = u32>, most: usize) {
         self.candidates.clear();
         self.candidates.extend(candidates.filter(|&c| c != node).map(|c| (0, c)));
         self.positions.clear();
@@ -82,6 +87,10 @@ impl<'a> Chooser<'a> {
         self.positions.iter().for_each(|&p| self.between.prefetch(p));
         self.between.keys(&self.positions, &mut self.keys);
         self.candidates.iter_mut().zip(&self.keys).for_each(|(candidate, &key)| candidate.0 = key);
+        if self.candidates.len() > most {
+            self.candidates.select_nth_unstable(most);
+            self.candidates.truncate(most);
+        }
         self.candidates.sort_unstable();
         self.candidates.dedup();
     }
