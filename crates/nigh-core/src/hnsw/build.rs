@@ -2,7 +2,7 @@
 
 use super::codes::{Between, Codes, Scorer};
 use super::found::link_missed;
-use super::insert::inserted;
+use super::insert::{Inserting, inserted};
 use super::knn::{FEW, Joined, Near, cluster, copies};
 use super::lists::{Lists, Upper};
 use super::pool::MAX_POSITIONS;
@@ -96,7 +96,7 @@ impl HnswParams {
 }
 
 /// Progress of parts is not that of the whole.
-struct Quiet<'a>(&'a dyn Control);
+pub(super) struct Quiet<'a>(pub &'a dyn Control);
 
 impl Control for Quiet<'_> {
     fn cancelled(&self) -> bool {
@@ -104,28 +104,36 @@ impl Control for Quiet<'_> {
     }
 }
 
-struct Build<'a> {
-    items: &'a Items,
-    codes: Option<&'a Codes>,
-    params: HnswParams,
-    threads: usize,
-    quiet: &'a Quiet<'a>,
+pub(super) struct Build<'a> {
+    pub items: &'a Items,
+    pub codes: Option<&'a Codes>,
+    pub params: HnswParams,
+    pub threads: usize,
+    pub quiet: &'a Quiet<'a>,
 }
 
-impl Build<'_> {
+impl<'a> Build<'a> {
+    /// Nodes at some positions; None: at all.
+    pub fn nodes(&self, members: Option<&'a [u32]>) -> Nodes<'a> {
+        let len = members.map_or(self.items.num_distinct(), <[u32]>::len);
+        Nodes { items: self.items, codes: self.codes, members, len }
+    }
+
+    /// The highest level of a position.
+    pub fn drawn(&self, position: u32) -> usize {
+        let height = 1.0 / (self.params.m as f64).ln();
+        let distinct = self.items.distinct_at(position as usize) as u64;
+        let draw = Rng::new(self.params.seed ^ distinct.wrapping_mul(0x9e37_79b9_7f4a_7c15)).next();
+        let part = ((draw >> 11) as f64 + 1.0) / (1u64 << 53) as f64;
+        (-part.ln() * height) as usize
+    }
+
     /// The levels above the items, the lowest first.
     fn levels(&self) -> Result<Vec<Upper>> {
         let mut upper: Vec<Upper> = Vec::new();
-        let height = 1.0 / (self.params.m as f64).ln();
-        let drawn = |position: u32| {
-            let distinct = self.items.distinct_at(position as usize) as u64;
-            let draw = Rng::new(self.params.seed ^ distinct.wrapping_mul(0x9e37_79b9_7f4a_7c15)).next();
-            let part = ((draw >> 11) as f64 + 1.0) / (1u64 << 53) as f64;
-            (-part.ln() * height) as usize
-        };
         let mut last: Vec<u32> = (0..self.items.num_distinct() as u32).collect();
         for level in 1.. {
-            let kept: Vec<u32> = (0..last.len() as u32).filter(|&i| drawn(last[i as usize]) >= level).collect();
+            let kept: Vec<u32> = (0..last.len() as u32).filter(|&i| self.drawn(last[i as usize]) >= level).collect();
             if kept.is_empty() {
                 break;
             }
@@ -137,9 +145,9 @@ impl Build<'_> {
         Ok(upper)
     }
 
-    fn level(&self, members: &[u32]) -> Result<Lists<Aligned<u32>>> {
+    pub fn level(&self, members: &[u32]) -> Result<Lists<Aligned<u32>>> {
         check(self.quiet)?;
-        let nodes = Nodes { items: self.items, codes: self.codes, members: Some(members), len: members.len() };
+        let nodes = Nodes { members: Some(members), len: members.len(), ..self.nodes(None) };
         let m = self.params.m;
         let mut lists = if nodes.len <= FEW || self.codes.is_none() {
             self.alone(nodes, m, &[])?
@@ -150,8 +158,15 @@ impl Build<'_> {
             let near = Near::joined(&copies, &clusters, asked, self.threads, self.quiet)?.of_copies(&copies);
             with_threads(self.threads, || links(nodes, &near, m, m, self.quiet))?
         };
+        self.repair_level(nodes, &mut lists);
+        Ok(lists)
+    }
+
+    /// Links all nodes of a level above the items to each other.
+    pub fn repair_level(&self, nodes: Nodes, lists: &mut Lists<Aligned<u32>>) {
+        let members = nodes.members.expect("a level above the items");
         let (mut between, mut keys) = (nodes.between(), vec![0u32; nodes.len]);
-        repair(&mut lists, 0, |_, node, good| {
+        repair(lists, 0, |_, node, good| {
             // The nearest of all.
             between.ask(members[node as usize]);
             between.keys(members, &mut keys);
@@ -161,7 +176,15 @@ impl Build<'_> {
             keyed.truncate(NEAR_LOST);
             keyed.into_iter().map(|(_, other)| other).collect()
         });
-        Ok(lists)
+    }
+
+    /// What walks keep that insert a node.
+    pub fn insertion_ef(&self) -> usize {
+        let ef = self.params.ef_construction;
+        match self.codes.is_some() {
+            true => (ef / WALK_SHARE).max(LEAST_WIDTH),
+            false => ef,
+        }
     }
 
     /// Without the help of lists and joins.
@@ -170,13 +193,13 @@ impl Build<'_> {
         with_threads(self.threads, || match nodes.len {
             0 => Ok(Lists::empty(0, most)),
             1..=FEW => links(nodes, &Near::exact(nodes, self.params.ef_construction, self.quiet)?, m, most, self.quiet),
-            _ => inserted(nodes, m, most, ef_construction, upper, self.quiet),
+            _ => inserted(nodes, Inserting { m, ef: ef_construction }, most, upper, self.quiet),
         })
     }
 
     /// The lists of all items.
     fn items(&self, clusters: Option<Clusters>, own: Option<Items>, upper: &[Upper]) -> Result<Lists> {
-        let nodes = Nodes { items: self.items, codes: self.codes, members: None, len: self.items.num_distinct() };
+        let nodes = self.nodes(None);
         let most = 2 * self.params.m;
         let (mut lists, suspects) = match clusters {
             None => {
@@ -209,7 +232,7 @@ impl Build<'_> {
     ) -> Result<(Lists<Aligned<u32>>, Vec<u32>)> {
         let missed = Mutex::new(Vec::new());
         let (links, m) = (View { links: &first.links, stride: first.stride, upper, entry: 0 }, self.params.m);
-        let ef = (self.params.ef_construction / WALK_SHARE).max(LEAST_WIDTH);
+        let ef = self.insertion_ef();
         with_threads(self.threads, || {
             let init = || (0..TURNS).map(|_| Walk::new(nodes.len, links.widest())).collect::<Vec<_>>();
             let own = each_block(nodes, m, init, |walks, chooser, range, own| {

@@ -56,8 +56,10 @@ pub(super) fn link_missed(
 
 /// From the nearest with a free place; where there is none from the nearest, in place of its farthest.
 fn link(lists: &mut Lists<Aligned<u32>>, met: &[u32], node: u32) {
-    let free = met.iter().copied().find(|&from| lists.of(from as usize).len() < lists.most);
-    let Some(from) = free.or(met.first().copied()) else { return };
+    let mut others = met.iter().copied().filter(|&from| !lists.of(from as usize).contains(&node));
+    let first = others.next();
+    let free = first.into_iter().chain(others).find(|&from| lists.of(from as usize).len() < lists.most);
+    let Some(from) = free.or(first) else { return };
     let taken = lists.of(from as usize).len();
     let at = taken.min(lists.most - 1);
     lists.links[from as usize * lists.stride + at] = node;

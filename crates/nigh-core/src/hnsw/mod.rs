@@ -7,12 +7,14 @@ mod codes;
 mod file;
 mod filtered;
 mod found;
+mod grow;
 pub mod hnswlib;
 mod insert;
 mod knn;
 mod lists;
 mod pool;
 mod prune;
+mod remove;
 mod repair;
 mod resolve;
 mod search;
@@ -179,5 +181,7 @@ impl Index for Hnsw {
     }
 }
 
+#[cfg(test)]
+mod grow_tests;
 #[cfg(test)]
 mod tests;

@@ -131,6 +131,11 @@ impl Visited {
         is_new
     }
 
+    #[inline(always)]
+    pub fn has(&self, position: u32) -> bool {
+        self.bits[position as usize / 64] >> (position % 64) & 1 == 1
+    }
+
     /// Those of some positions that are new, into the front of `new`; how many there are. Without branches: whether a position
     /// is new nothing foretells.
     #[inline(always)]

@@ -73,6 +73,11 @@ impl<'a> Chooser<'a> {
 
     /// Takes a node's candidates, itself and repeats among them, and puts them in order.
     pub fn take(&mut self, node: u32, candidates: impl Iterator<Item = u32>) {
+        self.take_nearest(node, candidates, usize::MAX);
+    }
+
+    /// The same of the nearest `most`, repeats counted.
+    pub fn take_nearest(&mut self, node: u32, candidates: impl Iterator<Item = u32>, most: usize) {
         self.candidates.clear();
         self.candidates.extend(candidates.filter(|&c| c != node).map(|c| (0, c)));
         self.positions.clear();
@@ -82,6 +87,10 @@ impl<'a> Chooser<'a> {
         self.positions.iter().for_each(|&p| self.between.prefetch(p));
         self.between.keys(&self.positions, &mut self.keys);
         self.candidates.iter_mut().zip(&self.keys).for_each(|(candidate, &key)| candidate.0 = key);
+        if self.candidates.len() > most {
+            self.candidates.select_nth_unstable(most);
+            self.candidates.truncate(most);
+        }
         self.candidates.sort_unstable();
         self.candidates.dedup();
     }
@@ -90,21 +99,48 @@ impl<'a> Chooser<'a> {
     pub fn choose(&mut self, most: usize) -> &[u32] {
         self.chosen.clear();
         self.positions.clear();
-        self.keys.resize(self.keys.len().max(most), 0);
-        for &(key, node) in &self.candidates {
+        for i in 0..self.candidates.len() {
             if self.chosen.len() == most {
                 break;
             }
-            let position = self.nodes.position(node);
-            self.between.ask(position);
-            self.between.keys(&self.positions, &mut self.keys);
-            if self.keys[..self.positions.len()].iter().all(|&k| self.distance(k) * self.relaxed >= self.distance(key))
-            {
-                self.chosen.push(node);
-                self.positions.push(position);
-            }
+            let (key, node) = self.candidates[i];
+            self.add(key, node);
         }
         &self.chosen
+    }
+
+    /// Keeps some of them, and chooses others of the nearest `among` up to `most` in all.
+    pub fn choose_beside(&mut self, kept: &[u32], most: usize, among: usize) -> &[u32] {
+        let is_kept = |&(i, &(_, node)): &(usize, &(u32, u32))| i < among || kept.contains(&node);
+        let near: Vec<(u32, u32)> = self.candidates.iter().enumerate().filter(is_kept).map(|(_, c)| *c).collect();
+        self.chosen.clear();
+        self.chosen.extend_from_slice(kept);
+        self.positions.clear();
+        self.positions.extend(kept.iter().map(|&node| self.nodes.position(node)));
+        for &(key, node) in near.iter().filter(|c| !kept.contains(&c.1)) {
+            if self.chosen.len() >= most {
+                break;
+            }
+            self.add(key, node);
+        }
+        // Nearest first.
+        self.candidates = near;
+        let chosen = std::mem::take(&mut self.chosen);
+        self.chosen.extend(self.candidates.iter().map(|c| c.1).filter(|node| chosen.contains(node)));
+        &self.chosen
+    }
+
+    /// Takes a candidate, unless a link that is nearer to it than the node leads there.
+    #[inline(always)]
+    fn add(&mut self, key: u32, node: u32) {
+        let position = self.nodes.position(node);
+        self.keys.resize(self.keys.len().max(self.positions.len()), 0);
+        self.between.ask(position);
+        self.between.keys(&self.positions, &mut self.keys);
+        if self.keys[..self.positions.len()].iter().all(|&k| self.distance(k) * self.relaxed >= self.distance(key)) {
+            self.chosen.push(node);
+            self.positions.push(position);
+        }
     }
 }
 

@@ -5,7 +5,7 @@ use super::turns::{TURNS, in_turns};
 use super::walk::Walk;
 use super::{Hnsw, LEAST_EF, filtered};
 use crate::control::{Control, Result, check};
-use crate::index::{Asked, Keep};
+use crate::index::Asked;
 use crate::items::Items;
 use crate::metric::Metric;
 use crate::neighbors::Neighbors;
@@ -17,6 +17,10 @@ use std::ops::Range;
 
 /// Queries that a thread takes at once.
 const BLOCK: usize = 256;
+/// Where a filter lets so many pass, as where a few rows are deleted, a walk does not look at it: it keeps more in proportion.
+const MOST_KEPT: f64 = 0.6;
+/// So much of the effort has to be left of such a walk, or it is walked again with the filter.
+const ENOUGH_KEPT: f64 = 0.75;
 
 impl Hnsw {
     /// The effort where none is asked for.
@@ -40,7 +44,10 @@ impl Hnsw {
         }
         let ef = asked.effort.unwrap_or(Hnsw::default_effort(asked.k));
         let ef = ef.max(askers.wanted(asked.k)).min(items.num_distinct());
-        let search = Search { hnsw: self, items, askers: &askers, asked, ef, output: Output::new(&mut neighbors) };
+        let share = asked.keep.map_or(1.0, |keep| keep.num_kept() as f64 / items.num_rows() as f64);
+        let freely = (share >= MOST_KEPT).then(|| ((ef as f64 / share).ceil() as usize).min(items.num_distinct()));
+        let search =
+            Search { hnsw: self, items, askers: &askers, asked, ef, freely, output: Output::new(&mut neighbors) };
         let block = BLOCK.min(askers.len().div_ceil(asked.threads.max(1)));
         let blocks = askers.len().div_ceil(block);
         with_threads(if blocks == 1 { 1 } else { asked.threads }, || {
@@ -48,7 +55,7 @@ impl Hnsw {
                 check(control)?;
                 let range = b * block..askers.len().min((b + 1) * block);
                 let done = range.len() as u64;
-                let turns = if asked.keep.is_some() { 1 } else { TURNS.min(range.len()) };
+                let turns = if freely.is_none() { 1 } else { TURNS.min(range.len()) };
                 self.with_walks(turns, |walks| search.block(range, walks));
                 control.advance(done);
                 Ok(())
@@ -64,6 +71,8 @@ struct Search<'a> {
     askers: &'a Askers<'a>,
     asked: &'a Asked<'a>,
     ef: usize,
+    /// What a walk keeps that does not look at the filter; None: it has to.
+    freely: Option<usize>,
     output: Output,
 }
 
@@ -87,19 +96,35 @@ impl Search<'_> {
             // SAFETY: each asker is in one block.
             unsafe { self.emit(&mut rescorer, asker) };
         };
-        match self.asked.keep {
-            Some(keep) => {
-                for asker in range {
-                    let found = self.filtered(&scorer(asker), keep, &mut walks[0]);
-                    take(asker, &mut found.into_iter());
-                }
-            }
-            None => {
-                let links = self.hnsw.links.view();
-                let ask = |_, asker| scorer(asker);
-                in_turns(links, self.ef, range, walks, ask, |asker, _, walk| take(asker, &mut walk.pool.iter()));
-            }
+        let again = self.walk_freely(range, walks, |_, asker| scorer(asker), |asker, _, found| take(asker, found));
+        for asker in again {
+            take(asker, &mut self.filtered(&scorer(asker), &mut walks[0]).into_iter());
         }
+    }
+
+    /// Walks that do not look at the filter, in turns; `done` gets what it lets pass. Gives those who ask and are left.
+    fn walk_freely<S: Scorer>(
+        &self,
+        range: Range<usize>,
+        walks: &mut [Walk],
+        ask: impl Fn(Option<S>, usize) -> S,
+        mut done: impl FnMut(usize, &S, &mut dyn Iterator<Item = (u32, u32)>),
+    ) -> Vec<usize> {
+        let Some(ef) = self.freely else { return range.collect() };
+        let (links, mut again) = (self.hnsw.links.view(), Vec::new());
+        let Some(keep) = self.asked.keep else {
+            in_turns(links, ef, range, walks, ask, |asker, scorer, walk| done(asker, scorer, &mut walk.pool.iter()));
+            return again;
+        };
+        let enough = ((ENOUGH_KEPT * self.ef as f64) as usize).max(self.askers.wanted(self.asked.k));
+        in_turns(links, ef, range, walks, ask, |asker, scorer, walk| {
+            let kept = || walk.pool.iter().filter(|&(_, p)| keep.has_position(p as usize));
+            match kept().count() >= enough {
+                true => done(asker, scorer, &mut kept()),
+                false => again.push(asker),
+            }
+        });
+        again
     }
 
     /// # Safety
@@ -110,34 +135,31 @@ impl Search<'_> {
         unsafe { rescorer.emit(self.items, self.askers, asker, max_distance, k, &self.output) };
     }
 
-    fn filtered(&self, scorer: &impl Scorer, keep: &Keep, walk: &mut Walk) -> Vec<(u32, u32)> {
+    fn filtered(&self, scorer: &impl Scorer, walk: &mut Walk) -> Vec<(u32, u32)> {
+        let keep = self.asked.keep.expect("only a filter makes it necessary");
         filtered::search(self.hnsw.links.view(), scorer, keep, self.ef, walk)
     }
 
     fn by_codes(&self, codes: &Codes, range: Range<usize>, walks: &mut [Walk]) {
-        let links = self.hnsw.links.view();
         let coded = codes.code_askers(self.items, self.askers, range.clone());
         let dim = codes.coder.query_dim();
         let code = |asker: usize| &coded[(asker - range.start) * dim..][..dim];
-        let mut rescorer = Rescorer::default();
-        let mut candidates = Vec::new();
-        if let Some(keep) = self.asked.keep {
-            let mut scorer = ByCodes::of_queries(codes);
-            for asker in range.clone() {
-                scorer.ask(code(asker));
-                let found = self.filtered(&scorer, keep, &mut walks[0]);
-                self.finish(&scorer, found.into_iter(), asker, &mut rescorer, &mut candidates);
-            }
-            return;
-        }
+        let (mut rescorer, mut candidates) = (Rescorer::default(), Vec::new());
         let ask = |last: Option<_>, asker| {
             let mut scorer = last.unwrap_or_else(|| ByCodes::of_queries(codes));
             scorer.ask(code(asker));
             scorer
         };
-        in_turns(links, self.ef, range.clone(), walks, ask, |asker, scorer, walk| {
-            self.finish(scorer, walk.pool.iter(), asker, &mut rescorer, &mut candidates);
+        let again = self.walk_freely(range.clone(), walks, ask, |asker, scorer, found| {
+            self.finish(scorer, found, asker, &mut rescorer, &mut candidates)
         });
+        let mut scorer = None;
+        for asker in again {
+            let asking = ask(scorer.take(), asker);
+            let scorer = scorer.insert(asking);
+            let found = self.filtered(scorer, &mut walks[0]);
+            self.finish(scorer, found.into_iter(), asker, &mut rescorer, &mut candidates);
+        }
     }
 
     /// Candidates by codes (key, position), nearest first, to one asker's neighbors.

@@ -14,12 +14,12 @@ use std::path::PathBuf;
 const NAMES: [&str; 10] =
     ["l2", "squared-l2", "cosine", "correlation", "dot", "l1", "canberra", "bray-curtis", "hamming", "jaccard"];
 
-fn comparison(name: &str) -> Comparison {
+pub(super) fn comparison(name: &str) -> Comparison {
     Comparison::parse(name, false).unwrap()
 }
 
 /// Whole numbers where metrics count equal ones.
-fn rows_for(name: &str, n: usize, dim: usize, seed: u64) -> Vec<f32> {
+pub(super) fn rows_for(name: &str, n: usize, dim: usize, seed: u64) -> Vec<f32> {
     let rows = gaussian(n, dim, seed);
     match name {
         "hamming" => rows.into_iter().map(|x| (1.2 * x).round()).collect(),
@@ -34,11 +34,11 @@ fn built(rows: Vec<f32>, dim: usize, name: &str, params: HnswParams, threads: us
     (items, hnsw)
 }
 
-fn small(m: usize) -> HnswParams {
+pub(super) fn small(m: usize) -> HnswParams {
     HnswParams { m, ef_construction: 100, seed: 7 }
 }
 
-fn asked(k: usize, ef: usize) -> Asked<'static> {
+pub(super) fn asked(k: usize, ef: usize) -> Asked<'static> {
     Asked { k, effort: Some(ef), max_distance: None, keep: None, threads: 2 }
 }
 
@@ -46,7 +46,7 @@ fn vectors(queries: &[f32]) -> Queries<'_> {
     Queries::Vectors { vectors: queries, rows: None }
 }
 
-fn mean_recall(items: &Items, hnsw: &Hnsw, queries: &[f32], asked: &Asked) -> f32 {
+pub(super) fn mean_recall(items: &Items, hnsw: &Hnsw, queries: &[f32], asked: &Asked) -> f32 {
     let truth = exact_search(items, vectors(queries), asked.k, Precision::F32, None, 2, &()).unwrap();
     let found = hnsw.search(items, vectors(queries), asked, &()).unwrap();
     let recalls = recall(&truth, &found);
@@ -96,7 +96,7 @@ fn answers_do_not_depend_on_threads() {
 }
 
 /// Rows among which graphs get lost: clusters far apart, of one row to hundreds, with duplicates and a zero.
-fn scattered(n: usize, dim: usize) -> Vec<f32> {
+pub(super) fn scattered(n: usize, dim: usize) -> Vec<f32> {
     let mut rows = gaussian(n, dim, 11);
     for (i, row) in rows.chunks_exact_mut(dim).enumerate() {
         let cluster = (i as f64).sqrt() as usize % 40;

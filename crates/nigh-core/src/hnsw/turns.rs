@@ -29,6 +29,25 @@ pub(super) fn in_turns<S: Scorer>(
         let Some(asker) = askers.next() else { break };
         turns.push((asker, Some(begin(None, asker, walk)), walk));
     }
+    if let [(asker, scorer, walk)] = &mut turns[..] {
+        // Nobody to take turns with: it looks ahead.
+        loop {
+            let compared = scorer.as_ref().expect("asked");
+            loop {
+                walk.foresee(links);
+                walk.gather(links, compared);
+                walk.prefetch_foreseen(links, compared);
+                walk.score(links, compared);
+                if !walk.advance(links) {
+                    break;
+                }
+            }
+            done(*asker, compared, walk);
+            let Some(next) = askers.next() else { return };
+            *asker = next;
+            *scorer = Some(begin(scorer.take(), next, walk));
+        }
+    }
     while !turns.is_empty() {
         for (_, scorer, walk) in &mut turns {
             walk.gather(links, scorer.as_ref().expect("asked"));

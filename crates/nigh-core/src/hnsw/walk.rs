@@ -27,13 +27,15 @@ pub(super) struct Walk {
     positions: Vec<u32>,
     keys: Vec<u32>,
     count: usize,
+    /// Which node may be next.
+    foreseen: Option<u32>,
 }
 
 impl Walk {
     pub fn new(num_positions: usize, most: usize) -> Walk {
         let (nodes, positions, keys) = (Vec::with_capacity(most), vec![0; most], vec![0; most.max(SCANNED)]);
         let (pool, visited) = (Pool::default(), Visited::new(num_positions));
-        Walk { pool, visited, level: 0, node: 0, key: 0, ef: 1, nodes, positions, keys, count: 0 }
+        Walk { pool, visited, level: 0, node: 0, key: 0, ef: 1, nodes, positions, keys, count: 0, foreseen: None }
     }
 
     /// Begins at the nearest of the nodes of a small level.
@@ -76,6 +78,24 @@ impl Walk {
         }
         prefetch(links.places(self.level, self.node));
         true
+    }
+
+    /// Asks for the links of the node that is next if nothing nearer comes.
+    #[inline(always)]
+    pub fn foresee(&mut self, links: View) {
+        self.foreseen = if self.level == 0 { self.pool.next() } else { None };
+        if let Some(next) = self.foreseen {
+            prefetch(links.places(0, next));
+        }
+    }
+
+    /// And for the codes that its links lead to: most walks come by, sooner or later.
+    #[inline(always)]
+    pub fn prefetch_foreseen(&self, links: View, scorer: &impl Scorer) {
+        let Some(next) = self.foreseen else { return };
+        let n = links.num_positions() as u32;
+        let new = |link: &&u32| !self.visited.has(**link);
+        links.places(0, next).iter().take_while(|&&link| link < n).filter(new).for_each(|&link| scorer.prefetch(link));
     }
 
     /// Reads the links, and asks for the codes of those that are new.

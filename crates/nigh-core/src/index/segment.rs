@@ -81,6 +81,25 @@ impl Segment {
         Ok(Segment { items, kind: kind.name().to_owned(), index, file: None })
     }
 
+    /// A segment of other items, of which the first are rows `live` of this one: what it has of them it takes over where its kind
+    /// can do that and it is cheaper, else it is built. Errors: as those of a build, and rows that it does not have.
+    pub fn grow(
+        &self,
+        live: &[u32],
+        mut items: Items,
+        kind: Kind,
+        threads: usize,
+        control: &dyn Control,
+    ) -> Result<Segment> {
+        if let (Some(hnsw), Kind::Hnsw(_)) = ((*self.index).as_any().downcast_ref::<Hnsw>(), kind)
+            && items.sparse().is_none()
+            && let Some(grown) = hnsw.grown(&self.items, live, &mut items, threads, control)?
+        {
+            return Ok(Segment { items, kind: self.kind.clone(), index: Box::new(grown), file: None });
+        }
+        Segment::build(items, kind, threads, control)
+    }
+
     /// Maps a file: the vectors stay in it. Errors: FILE_NOT_FOUND, NOT_AN_INDEX, INDEX_VERSION, CORRUPT_INDEX.
     pub fn open(path: &Path) -> Result<Segment> {
         let file = IndexFile::open(path)?;
