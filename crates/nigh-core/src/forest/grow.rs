@@ -4,7 +4,7 @@
 use super::layout::{AnnoyMetric, Layout};
 use super::plane::{Plane, Scratch, flip, mix, part};
 use super::route::{Router, Top, parts};
-use super::source::{Gathered, Source};
+use super::source::{Copies, Gathered, Source};
 use crate::control::{Control, Result, check};
 use rayon::prelude::*;
 use std::cell::Cell;
@@ -29,8 +29,7 @@ const PART_BYTES: usize = if cfg!(test) { 64 << 10 } else { 2 << 20 };
 const SAMPLED: usize = 128;
 
 thread_local! {
-    /// Memory of copied rows: that of a fresh block would have to be cleared by the system first.
-    static COPIES: Cell<Vec<f32>> = const { Cell::new(Vec::new()) };
+    static COPIES: Cell<Copies> = Cell::new(Copies::default());
 }
 
 impl Grower<'_, '_> {
@@ -40,7 +39,7 @@ impl Grower<'_, '_> {
 
     /// Rows of a part that is split in cache, as a mean.
     fn part_rows(&self) -> usize {
-        let row_bytes = 4 * Gathered::stride_of(self.layout()).max(1);
+        let row_bytes = self.source.copied_bytes().max(1);
         (PART_BYTES / row_bytes).max(4 * self.layout().leaf_ids())
     }
 
@@ -50,7 +49,7 @@ impl Grower<'_, '_> {
             return seeds.par_iter().map(|&seed| self.tree(numbers, seed)).collect();
         }
         let tops: Vec<Top> = seeds.par_iter().map(|&seed| self.top(numbers, seed)).collect();
-        let routers: Vec<Router> = tops.iter().map(|top| Router::new(self.layout(), top)).collect();
+        let routers: Vec<Router> = tops.iter().map(|top| Router::new(self.source, top)).collect();
         let parts = parts(&routers, self.source, numbers, self.control)?;
         let below = |((&seed, top), parts)| Ok(self.rooted(self.below(numbers, seed, top, parts)?));
         seeds.par_iter().zip(&tops).zip(parts).map(below).collect()
@@ -144,7 +143,7 @@ impl Grower<'_, '_> {
         let mut members: Vec<u32> = (0..numbers.len() as u32).collect();
         let (mut words, mut scratch) = (Vec::new(), Scratch::default());
         let top = self.grow(&rows, &mut members, seed, is_root, &mut words, &mut scratch);
-        COPIES.set(rows.data);
+        COPIES.set(rows.into_copies());
         Block { words, top }
     }
 
@@ -174,7 +173,7 @@ impl Grower<'_, '_> {
 
     fn split_by_sample(&self, numbers: &[u32], seed: u64) -> Result<Block> {
         let top = self.top(numbers, seed);
-        let parts = parts(&[Router::new(self.layout(), &top)], self.source, numbers, self.control)?;
+        let parts = parts(&[Router::new(self.source, &top)], self.source, numbers, self.control)?;
         self.below(numbers, seed, &top, parts.into_iter().next().expect("of one tree"))
     }
 
@@ -191,7 +190,7 @@ impl Grower<'_, '_> {
         let mut top = Top::default();
         let mut members: Vec<u32> = (0..num_sampled as u32).collect();
         plant(&rows, &mut members, mix(seed, 0), SAMPLED, &mut top, &mut Scratch::default());
-        COPIES.set(rows.data);
+        COPIES.set(rows.into_copies());
         top
     }
 

@@ -32,7 +32,10 @@ impl Forest {
         let trees = {
             let items = &*items;
             let row = |row: u32| items.row(row as usize);
-            with_threads(threads, || grow_trees(&Source::new(layout, items.num_rows(), &row, None), params, control))?
+            with_threads(threads, || {
+                let source = Source::new(layout, items.num_rows(), &row, None).looked_at();
+                grow_trees(&source, params, control)
+            })?
         };
         let forest = Forest { trees, codes: OnceLock::new() };
         // Scans number by number break ties by position, which has to stay that of the rows then.

@@ -7,6 +7,7 @@ mod codes;
 mod grow;
 mod index;
 mod layout;
+mod means;
 mod parent;
 mod plane;
 mod route;
@@ -14,6 +15,7 @@ mod search;
 mod source;
 mod trees;
 mod walk;
+mod whole;
 
 pub use annoy::AnnoyFile;
 pub use build::ForestParams;

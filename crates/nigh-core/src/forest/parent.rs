@@ -7,7 +7,7 @@ use super::grow::{Block, Grower, append, plant};
 use super::layout::Layout;
 use super::plane::{Scratch, mix};
 use super::route::{Router, Top};
-use super::source::{Gathered, Shared, Source};
+use super::source::{Copies, Gathered, Shared, Source};
 use crate::control::{Control, Error, Result};
 use crate::parallel::with_threads;
 use rayon::prelude::*;
@@ -44,7 +44,7 @@ impl ParentTree {
         let row = |i: u32| &sample[i as usize * numbers..][..numbers];
         with_threads(1, || {
             let source = Source::new(layout, num_rows, &row, None);
-            let rows = Gathered::new(&source, (0..num_rows as u32).collect(), Vec::new());
+            let rows = Gathered::new(&source, (0..num_rows as u32).collect(), Copies::default());
             let mut members: Vec<u32> = (0..num_rows as u32).collect();
             let mut top = Top::default();
             plant(&rows, &mut members, seed, num_rows.div_ceil(num_leaves).max(1), &mut top, &mut Scratch::default());
@@ -66,7 +66,7 @@ impl ParentTree {
         let source = Source::within(self.layout, num_rows, &row, Some(ids), Some(shared));
         let mut out = vec![0u32; num_rows];
         let all: Vec<u32> = (0..num_rows as u32).collect();
-        Router::new(&self.layout, &self.top).route(&source, &all, &mut out);
+        Router::new(&source, &self.top).route(&source, &all, &mut out);
         Ok(out)
     }
 
@@ -92,7 +92,7 @@ impl ParentTree {
         let row = |i: u32| &rows[i as usize * numbers..][..numbers];
         let shared = Shared { num_items: num_items as u32, largest_norm2: self.largest_norm2 };
         with_threads(threads, || {
-            let source = Source::within(self.layout, num_rows, &row, Some(ids), Some(shared));
+            let source = Source::within(self.layout, num_rows, &row, Some(ids), Some(shared)).looked_at();
             let all: Vec<u32> = (0..num_rows as u32).collect();
             let grower = Grower { source: &source, control };
             let Block { words, top } = grower.branch(&all, mix(mix(self.seed, 4), leaf as u64))?;
