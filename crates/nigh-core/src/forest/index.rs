@@ -4,6 +4,7 @@ use super::annoy::{AnnoyFile, bytes, write_whole};
 use super::build::{ForestParams, check_ids, grow_trees, metric_of};
 use super::codes::Codes;
 use super::layout::Layout;
+use super::lean::Lean;
 use super::source::Source;
 use super::trees::{Node, Trees};
 use crate::control::{Control, Error, Result};
@@ -21,6 +22,7 @@ pub struct Forest {
     pub(super) trees: Trees,
     /// Of the items, once a search of many queries has made them.
     pub(super) codes: OnceLock<Codes>,
+    pub(super) lean: OnceLock<Lean>,
 }
 
 impl Forest {
@@ -37,7 +39,7 @@ impl Forest {
                 grow_trees(&source, params, control)
             })?
         };
-        let forest = Forest { trees, codes: OnceLock::new() };
+        let forest = Forest { trees, codes: OnceLock::new(), lean: OnceLock::new() };
         // Scans number by number break ties by position, which has to stay that of the rows then.
         if items.is_made_of_products() {
             with_threads(threads, || {
@@ -50,7 +52,7 @@ impl Forest {
 
     /// The trees of a file whose items are all there: `items` has their rows, in order. Errors: other items.
     pub fn of_annoy(file: &AnnoyFile, items: &Items) -> Result<Forest> {
-        let forest = Forest { trees: file.trees.clone(), codes: OnceLock::new() };
+        let forest = Forest { trees: file.trees.clone(), codes: OnceLock::new(), lean: OnceLock::new() };
         forest.check(items)?;
         Ok(forest)
     }
@@ -61,7 +63,7 @@ impl Forest {
         let layout = Layout::of_rows(metric, items.dim());
         let nodes = file.column::<u32>("forest.nodes")?;
         let trees = Trees::new(layout, items.num_rows() as u32, nodes, &|_| [0; 4]);
-        Ok(Forest { trees: trees.map_err(|why| file.corrupt(&why))?, codes: OnceLock::new() })
+        Ok(Forest { trees: trees.map_err(|why| file.corrupt(&why))?, codes: OnceLock::new(), lean: OnceLock::new() })
     }
 
     pub fn num_trees(&self) -> usize {

@@ -7,6 +7,7 @@ mod codes;
 mod grow;
 mod index;
 mod layout;
+mod lean;
 mod means;
 mod parent;
 mod plane;

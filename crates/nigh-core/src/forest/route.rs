@@ -59,7 +59,8 @@ impl<'a> Router<'a> {
         let layout = &source.layout;
         let numbers = layout.numbers();
         let (is_bits, is_whole) = (layout.metric == AnnoyMetric::Hamming, source.whole.is_some());
-        let normals = top.planes.iter().filter(|_| !is_bits && !is_whole).flat_map(|plane| &plane.normal[..numbers]).copied();
+        let normals =
+            top.planes.iter().filter(|_| !is_bits && !is_whole).flat_map(|plane| &plane.normal[..numbers]).copied();
         let along = |plane: &Plane| plane.normal[numbers];
         Router {
             top,
