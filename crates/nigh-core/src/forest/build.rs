@@ -132,7 +132,7 @@ impl Joined {
     }
 
     pub fn add(&mut self, block: &Block) {
-        self.roots.push(append(&self.layout, self.num_items, &mut self.nodes, block));
+        self.roots.push(append(&self.layout, self.num_items, self.num_items, &mut self.nodes, block));
     }
 
     fn num_nodes(&self) -> usize {

@@ -89,44 +89,12 @@ impl Grower<'_, '_> {
         block
     }
 
-    pub(super) fn push_leaf(&self, ids: impl Iterator<Item = u32>, words: &mut Vec<u32>) -> u32 {
-        let (at, start) = (self.number(words), words.len());
-        words.resize(start + self.layout().node_words(), 0);
-        let children = start + self.layout().children_at();
-        let mut count = 0;
-        for id in ids {
-            words[children + count] = id;
-            count += 1;
-        }
-        words[start] = count as u32;
-        at
+    fn push_leaf(&self, ids: impl Iterator<Item = u32>, words: &mut Vec<u32>) -> u32 {
+        push_leaf(self.layout(), self.source.num_items, ids, words)
     }
 
-    /// The number of the next node.
-    fn number(&self, words: &[u32]) -> u32 {
-        self.source.num_items + (words.len() / self.layout().node_words()) as u32
-    }
-
-    pub(super) fn push_split(&self, plane: &Plane, count: usize, children: [u32; 2], words: &mut Vec<u32>) -> u32 {
-        let (layout, at, start) = (self.layout(), self.number(words), words.len());
-        words.resize(start + layout.node_words(), 0);
-        let node = &mut words[start..];
-        node[0] = count as u32;
-        node[layout.children_at()..][..2].copy_from_slice(&children);
-        let vector = layout.vector_at();
-        match layout.metric {
-            // Counted from the highest bit of each word of 64.
-            AnnoyMetric::Hamming => node[vector] = plane.bit / 64 * 64 + (63 - plane.bit % 64),
-            _ => {
-                node[vector..].iter_mut().zip(&plane.normal).for_each(|(word, x)| *word = x.to_bits());
-                if matches!(layout.metric, AnnoyMetric::Euclidean | AnnoyMetric::Manhattan) {
-                    node[1] = plane.offset.to_bits();
-                }
-                // Of inner products, the plane's part along the extra dimension is not kept: queries have 0 there, while Annoy
-                // 1.17.3 would add its square.
-            }
-        }
-        at
+    fn push_split(&self, plane: &Plane, count: usize, children: [u32; 2], words: &mut Vec<u32>) -> u32 {
+        push_split(self.layout(), self.source.num_items, plane, count, children, words)
     }
 
     /// More than a leaf holds, of any number.
@@ -214,13 +182,63 @@ impl Grower<'_, '_> {
 
     /// Moves a block behind the words of another; returns the new number of its topmost node.
     pub fn append(&self, words: &mut Vec<u32>, block: &Block) -> u32 {
-        append(self.layout(), self.source.num_items, words, block)
+        append(self.layout(), self.source.num_items, self.source.num_items, words, block)
     }
 }
 
-/// See [`Grower::append`].
-pub(super) fn append(layout: &Layout, num_items: u32, words: &mut Vec<u32>, block: &Block) -> u32 {
-    let by = (words.len() / layout.node_words()) as u32;
+/// The number of the node behind `words`, of which the first is numbered `first`.
+fn number(layout: &Layout, first: u32, words: &[u32]) -> u32 {
+    first + (words.len() / layout.node_words()) as u32
+}
+
+/// A leaf behind `words`, of which the first node is numbered `first`; its number.
+pub(super) fn push_leaf(layout: &Layout, first: u32, ids: impl Iterator<Item = u32>, words: &mut Vec<u32>) -> u32 {
+    let (at, start) = (number(layout, first, words), words.len());
+    words.resize(start + layout.node_words(), 0);
+    let children = start + layout.children_at();
+    let mut count = 0;
+    for id in ids {
+        words[children + count] = id;
+        count += 1;
+    }
+    words[start] = count as u32;
+    at
+}
+
+/// A split behind `words`, likewise.
+pub(super) fn push_split(
+    layout: &Layout,
+    first: u32,
+    plane: &Plane,
+    count: usize,
+    children: [u32; 2],
+    words: &mut Vec<u32>,
+) -> u32 {
+    let (at, start) = (number(layout, first, words), words.len());
+    words.resize(start + layout.node_words(), 0);
+    let node = &mut words[start..];
+    node[0] = count as u32;
+    node[layout.children_at()..][..2].copy_from_slice(&children);
+    let vector = layout.vector_at();
+    match layout.metric {
+        // Counted from the highest bit of each word of 64.
+        AnnoyMetric::Hamming => node[vector] = plane.bit / 64 * 64 + (63 - plane.bit % 64),
+        _ => {
+            node[vector..].iter_mut().zip(&plane.normal).for_each(|(word, x)| *word = x.to_bits());
+            if matches!(layout.metric, AnnoyMetric::Euclidean | AnnoyMetric::Manhattan) {
+                node[1] = plane.offset.to_bits();
+            }
+            // Of inner products, the plane's part along the extra dimension is not kept: queries have 0 there, while Annoy
+            // 1.17.3 would add its square.
+        }
+    }
+    at
+}
+
+/// Moves a block, whose nodes are numbered from `num_items` on, behind `words`, of which the first node is numbered `first`; returns the new
+/// number of its topmost node.
+pub(super) fn append(layout: &Layout, num_items: u32, first: u32, words: &mut Vec<u32>, block: &Block) -> u32 {
+    let by = number(layout, first, words) - num_items;
     let moved = |number: u32| if number >= num_items { number + by } else { number };
     let start = words.len();
     words.extend_from_slice(&block.words);

@@ -47,6 +47,11 @@ impl Plane {
         self.flips
     }
 
+    /// What was kept of one: not for rows of bytes.
+    pub fn of(normal: Vec<f32>, offset: f32, bit: u32, flips: u64) -> Plane {
+        Plane { normal, offset, bit, bytes: BytePlane::default(), flips }
+    }
+
     /// No plane at all: everything is on it.
     pub fn nowhere() -> Plane {
         Plane { normal: Vec::new(), offset: 0.0, bit: 0, bytes: BytePlane::default(), flips: 0 }

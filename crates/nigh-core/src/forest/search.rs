@@ -23,7 +23,7 @@ const BLOCK_VISITS: usize = 4 << 20;
 /// Bytes of their candidates.
 const BLOCK_BYTES: usize = 64 << 20;
 /// To code an item takes as long as to compare so many with a query one by one.
-const CODING: usize = 4;
+const CODING: usize = 2;
 /// Walks that take steps in turn.
 const WALKS: usize = 8;
 /// Fewer candidates than this are compared as they are.
