@@ -167,7 +167,22 @@ export interface NativeIndex extends Disposable {
   /** Rows among `bits` (one each, the first in the lowest of the first byte) for which an SQL condition is true. */
   keep(columns: NativeTable, filter: string | undefined, bits: Uint8Array | undefined): Promise<NativeKeep>
   /** To a file of another program; whether it calls the rows by their ids, else by their numbers. */
-  export(format: string, path: string, columns: NativeTable, deleted: Uint8Array | undefined): Promise<boolean>
+  export(
+    format: string,
+    path: string,
+    columns: NativeTable,
+    deleted: Uint8Array | undefined,
+    byId: boolean,
+  ): Promise<boolean>
+}
+
+/** Annoy's file, piece by piece. */
+export interface NativeForestMerger {
+  items(vectors: Float32Array, ids: Uint32Array): void
+  tree(parent: Uint8Array, counts: Uint32Array): void
+  branch(branch: Uint8Array): void
+  finish(): void
+  dispose(): void
 }
 
 export interface NativeIndexKind {
@@ -568,6 +583,19 @@ export interface Addon {
   openIndex(path: string): Answer<NativeIndex>
   /** Reads the file of another program, which does not say its metric and dimension. */
   importIndex(path: string, format: string, metric: Metric, dim: number, threads: number): Promise<NativeImported>
+  /** A forest in parts: the first splits of one tree, of a sample; see forest-parts.ts. */
+  forestParent(sample: Float32Array, metric: Metric, dim: number, numLeaves: number, seed: number): Promise<Uint8Array>
+  forestLeaves(parent: Uint8Array): number
+  forestRoute(parent: Uint8Array, vectors: Float32Array, ids: Uint32Array): Promise<Uint32Array>
+  forestBranch(
+    parent: Uint8Array,
+    leaf: number,
+    vectors: Float32Array,
+    ids: Uint32Array,
+    numItems: number,
+    threads: number,
+  ): Promise<Uint8Array>
+  ForestMerger: new (path: string, metric: Metric, dim: number, numItems: number) => NativeForestMerger
   /** Ids and columns to a new Arrow file; gives its size. */
   writeItemColumns(path: string, table: NativeTable, job: NativeJob): Promise<number>
   /** Such a file as a table without vectors. */

@@ -111,9 +111,14 @@ export class KeptIndex implements AsyncDisposable {
   /**
    * Writes the file of another program: `annoy` of a forest, `hnswlib` of an hnsw index. The items are called by their ids where these are
    * whole numbers and the format knows any (hnswlib), else by their row numbers, and their ids and columns go to `path.ids.arrow`.
-   * Gives that path, if it is there. Errors: INVALID_OPTION where the index has to be compacted first.
+   * Annoy's items are called by their ids with `byId`: item i is then the one with id i, and the file has room for all up to the
+   * highest. Gives the path of the ids, if it is there. Errors: INVALID_OPTION where the index has to be compacted first.
    */
-  export(format: 'annoy' | 'hnswlib', path: string, { signal }: EngineCall = {}): Promise<{ ids: string | undefined }> {
+  export(
+    format: 'annoy' | 'hnswlib',
+    path: string,
+    { signal, byId = false }: EngineCall & { byId?: boolean } = {},
+  ): Promise<{ ids: string | undefined }> {
     return this.#inTurn(async () => {
       const [only] = this.#segments
       const kind = format === 'annoy' ? 'forest' : 'hnsw'
@@ -125,8 +130,8 @@ export class KeptIndex implements AsyncDisposable {
       checkOutput(`${path}.ids.arrow`, 'error')
       if (existsSync(path)) throw new NighError('OUTPUT_EXISTS', `${path}: exists; give another path`)
       const { native, columns, deleted } = only!
-      const byId = await call(() => native.export(format, path, columns, deleted), { signal })
-      const ids = byId ? undefined : `${path}.ids.arrow`
+      const isById = await call(() => native.export(format, path, columns, deleted, byId), { signal })
+      const ids = isById ? undefined : `${path}.ids.arrow`
       if (ids !== undefined) await call((addon, job) => addon.writeItemColumns(ids, columns, job), { signal })
       return { ids }
     })

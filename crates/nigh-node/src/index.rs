@@ -282,8 +282,8 @@ impl Index {
         }))
     }
 
-    /// Writes the file of another program, annoy or hnswlib. Whether it calls the rows by their ids; else by their numbers. `deleted`
-    /// has a bit for each row.
+    /// Writes the file of another program, annoy or hnswlib. Whether it calls the rows by their ids; else by their numbers, as
+    /// annoy's does unless `by_id`, which leaves holes. `deleted` has a bit for each row.
     #[napi]
     pub fn export(
         &self,
@@ -291,13 +291,19 @@ impl Index {
         path: String,
         columns: &Table,
         deleted: Option<Uint8Array>,
+        by_id: Option<bool>,
     ) -> Result<AsyncTask<Work<bool>>> {
         let (segment, columns) = (self.handle.get()?, columns.handle.get()?);
         let deleted = deleted.map(|bits| bits.to_vec()).unwrap_or_default();
         Ok(spawn(move || {
             if format == "annoy" {
-                segment.export_annoy(Path::new(&path))?;
-                return Ok(false);
+                let by_id = by_id == Some(true);
+                let ids = by_id.then(|| {
+                    let none = "byId: Annoy's ids are whole numbers, and the index's are not";
+                    nigh_table::whole_ids(&read(&columns)).ok_or_else(|| Failure::new("INVALID_OPTION", none))
+                });
+                segment.export_annoy(Path::new(&path), ids.transpose()?.as_deref())?;
+                return Ok(by_id);
             }
             let ids = nigh_table::whole_ids(&read(&columns));
             let is_deleted = |row: usize| deleted.get(row / 8).is_some_and(|byte| byte >> (row % 8) & 1 == 1);

@@ -8,6 +8,7 @@ mod asked;
 mod dataset_writer;
 mod delta;
 mod failure;
+mod forest_parts;
 mod graph;
 mod handle;
 mod index;

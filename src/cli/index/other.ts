@@ -12,10 +12,17 @@ export const exportHelp: CommandHelp = {
   summary: "another program's file of an index",
   usage: [EXPORT],
   about: [
-    'annoy: of a forest; its items are called by row numbers. hnswlib: of an hnsw index; by the ids where these are whole numbers. Where they are not',
+    'annoy: of a forest; its items are called by row numbers, or with --by-id by their ids, the numbers between being holes. hnswlib: of an hnsw index; by the ids where these are whole numbers. Where they are not',
     'called by their ids, ids and columns go to FILE.ids.arrow, row by row. An index that grew or shrank is compacted first.',
   ],
-  flags: { format: { type: 'string', value: 'F', help: 'annoy (1.17) or hnswlib (0.8)' }, ...COMMON },
+  flags: {
+    format: { type: 'string', value: 'F', help: 'annoy (1.17) or hnswlib (0.8)' },
+    'by-id': {
+      type: 'boolean',
+      help: 'annoy: item i is the one with id i; ids are whole numbers, and room is for all of them',
+    },
+    ...COMMON,
+  },
   examples: [['nigh index export items.index items.ann --format annoy', "for Annoy's own programs"]],
 }
 
@@ -50,7 +57,7 @@ export async function exportCommand(args: readonly string[], context: CommandCon
   const [path, file] = positionals(parsed, EXPORT, ['index', 'file']) as [string, string]
   const format = formatOf(text(parsed, 'format'))
   await withIndex(path, parsed, context, async (index, call) => {
-    const { ids } = await index.export(format, file, call)
+    const { ids } = await index.export(format, file, { ...call, byId: isSet(parsed, 'by-id') })
     return `${count(index.numItems)} items -> ${file}${ids === undefined ? '' : `, their ids -> ${ids}`}`
   })
 }

@@ -66,7 +66,7 @@ fn build_rows(
     check_ids(ids, num_rows)?;
     let row = |i: u32| &rows[i as usize * numbers..][..numbers];
     with_threads(threads, || {
-        let source = Source::new(layout, num_rows, &row, ids);
+        let source = Source::new(layout, num_rows, &row, ids).looked_at();
         let trees = grow_trees(&source, params, control)?;
         let items = item_nodes(&source);
         AnnoyFile::of(layout, source.num_items, items, trees.nodes).map_err(Error::Invalid)
@@ -132,7 +132,7 @@ impl Joined {
     }
 
     pub fn add(&mut self, block: &Block) {
-        self.roots.push(append(&self.layout, self.num_items, &mut self.nodes, block));
+        self.roots.push(append(&self.layout, self.num_items, self.num_items, &mut self.nodes, block));
     }
 
     fn num_nodes(&self) -> usize {

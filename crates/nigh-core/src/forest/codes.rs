@@ -1,19 +1,21 @@
 //! The rows of leaves, packed for the kernels: int8 codes where items are made of products, else the rows as they are.
 
+use super::whole::{LINE, Products, for_each_products};
 use crate::cluster::{Coder, signed};
 use crate::comparison::{Bits, Comparison};
 use crate::items::Items;
 use crate::kernel::panel::{PanelsI8, bias_i8, num_panels, pack_f32, pack_i8};
 use crate::kernel::{Level, PANEL, Sink, bits, scan_i8, terms};
 use crate::memory::{Aligned, prefetch};
-use crate::parallel::for_each_level;
+use crate::queries::Askers;
 use rayon::prelude::*;
 
 /// int8 codes of all positions, row by row.
 pub(super) struct Codes {
     pub coder: Coder,
-    /// Bytes of a row: what a query has.
+    /// Bytes of a row that mean something, and with zeros behind them, of rows and queries.
     dim: usize,
+    pub stride: usize,
     rows: Aligned<i8>,
     bias: Vec<i32>,
     zero: Vec<i8>,
@@ -26,22 +28,42 @@ impl Codes {
     pub fn new(items: &Items) -> Codes {
         let coder = Coder::new(items);
         let (n, dim, item_dim) = (items.num_distinct(), coder.query_dim(), coder.item_dim());
-        let (mut rows, mut bias) = (Aligned::<i8>::zeroed(n * dim), vec![0i32; n]);
-        let blocks = rows.par_chunks_mut(BLOCK * dim).zip(bias.par_chunks_mut(BLOCK)).enumerate();
+        let stride = dim.next_multiple_of(LINE);
+        let (mut rows, mut bias) = (Aligned::<i8>::zeroed(n * stride), vec![0i32; n]);
+        let blocks = rows.par_chunks_mut(BLOCK * stride).zip(bias.par_chunks_mut(BLOCK)).enumerate();
         blocks.for_each(|(block, (rows, bias))| {
             let mut codes = vec![0u8; bias.len() * item_dim];
             coder.code_items(items, block * BLOCK, &mut codes);
-            let each = codes.chunks_exact(item_dim).zip(rows.chunks_exact_mut(dim)).zip(bias);
+            let each = codes.chunks_exact(item_dim).zip(rows.chunks_exact_mut(stride)).zip(bias);
             for ((code, row), bias) in each {
-                signed(&code[..dim], row);
-                *bias = bias_i8(row, !coder.is_dot());
+                signed(&code[..dim], &mut row[..dim]);
+                *bias = bias_i8(&row[..dim], !coder.is_dot());
             }
         });
-        Codes { coder, dim, rows, bias, zero: vec![0; dim] }
+        Codes { coder, dim, stride, rows, bias, zero: vec![0; dim] }
+    }
+
+    /// Offset codes of queries, `stride` bytes each.
+    pub fn code_askers(&self, items: &Items, askers: &Askers, range: std::ops::Range<usize>) -> Vec<u8> {
+        let mut coded = vec![0u8; range.len() * self.stride];
+        let mut tight = vec![0u8; self.dim];
+        for (asker, out) in range.zip(coded.chunks_exact_mut(self.stride)) {
+            self.coder.code_askers(items, askers, asker..asker + 1, &mut tight);
+            out[..self.dim].copy_from_slice(&tight);
+        }
+        coded
     }
 
     fn row(&self, position: u32) -> &[i8] {
-        &self.rows[position as usize * self.dim..][..self.dim]
+        &self.rows[position as usize * self.stride..][..self.dim]
+    }
+
+    /// Asks for rows that are compared soon.
+    pub fn prefetch(&self, positions: &[u32]) {
+        for &position in positions {
+            prefetch(&self.rows[position as usize * self.stride..][..self.stride.min(512)]);
+            prefetch(&self.bias[position as usize..position as usize + 1]);
+        }
     }
 }
 
@@ -62,21 +84,25 @@ pub(super) struct Scan<'a> {
 /// Rows ahead that are asked for.
 const AHEAD: usize = 8;
 /// Queries for which a leaf is not packed.
-const FEW_SLOTS: usize = 3;
+const FEW_SLOTS: usize = 6;
 
+/// # Safety
+/// As for [`Products`].
 #[inline(always)]
-fn keys_body(query: &[u8], rows: &[i8], positions: &[u32], bias: &[i32], keys: &mut [i32]) {
-    for (key, &position) in keys.iter_mut().zip(positions) {
-        let row = &rows[position as usize * query.len()..][..query.len()];
-        let mut sum = 0i32;
-        for (&q, &x) in query.iter().zip(row) {
-            sum += q as i32 * x as i32;
+unsafe fn keys_body<P: Products>(query: &[u8], rows: &[i8], positions: &[u32], bias: &[i32], keys: &mut [i32]) {
+    let stride = query.len();
+    for (positions, keys) in positions.chunks(4).zip(keys.chunks_mut(4)) {
+        let last = positions[positions.len() - 1];
+        let row = |i| rows[*positions.get(i).unwrap_or(&last) as usize * stride..][..stride].as_ptr();
+        // SAFETY: the caller's; all have a stride.
+        let found = unsafe { P::four([query.as_ptr(); 4], std::array::from_fn(row), stride) };
+        for ((key, &position), sum) in keys.iter_mut().zip(positions).zip(found) {
+            *key = sum + bias[position as usize];
         }
-        *key = sum + bias[position as usize];
     }
 }
 
-for_each_level! {
+for_each_products! {
     /// What a scan of panels gives for the rows at some positions.
     fn keys_of(query: &[u8], rows: &[i8], positions: &[u32], bias: &[i32], keys: &mut [i32]) = keys_body;
 }
@@ -98,8 +124,7 @@ impl<'a> Scan<'a> {
 
     /// The codes of a query.
     pub fn code(&self, slot: usize) -> &[u8] {
-        let dim = self.codes.map_or(0, |codes| codes.dim);
-        &self.coded[slot * dim..][..dim]
+        self.codes.map_or(&[], |codes| &self.coded[slot * codes.stride..][..codes.dim])
     }
 
     /// Scores the rows at some positions for some queries. The sink's rows are places in `positions`.
@@ -112,7 +137,6 @@ impl<'a> Scan<'a> {
 
     fn coded_leaf(&mut self, codes: &Codes, positions: &[u32], slots: &[u32], sink: &mut impl Sink) {
         let (count, dim) = (num_panels(positions.len()), codes.dim);
-        positions.iter().for_each(|&position| prefetch(codes.row(position)));
         if slots.len() <= FEW_SLOTS {
             return self.few_slots(codes, positions, slots, sink);
         }
@@ -132,7 +156,7 @@ impl<'a> Scan<'a> {
             panels.bias[place] = i32::MIN;
         }
         self.pointers.clear();
-        self.pointers.extend(slots.iter().map(|&slot| self.coded[slot as usize * dim..][..dim].as_ptr()));
+        self.pointers.extend(slots.iter().map(|&slot| self.coded[slot as usize * codes.stride..][..dim].as_ptr()));
         for p in 0..count {
             let first = p * PANEL;
             let panel = self.panels.panel(p, PANEL.min(positions.len() - first), first as u32);
@@ -145,8 +169,9 @@ impl<'a> Scan<'a> {
     fn few_slots(&self, codes: &Codes, positions: &[u32], slots: &[u32], sink: &mut impl Sink) {
         let mut keys = [0i32; PANEL];
         for (i, &slot) in slots.iter().enumerate() {
+            let code = &self.coded[slot as usize * codes.stride..][..codes.stride];
             for (p, part) in positions.chunks(PANEL).enumerate() {
-                keys_of(self.code(slot as usize), &codes.rows, part, &codes.bias, &mut keys);
+                keys_of(code, &codes.rows, part, &codes.bias, &mut keys);
                 let threshold = sink.threshold(i);
                 let reaching = |mask, r| mask | u64::from(keys[r] >= threshold) << r;
                 let mask = (0..part.len()).fold(0u64, reaching);

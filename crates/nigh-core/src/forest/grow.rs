@@ -4,7 +4,7 @@
 use super::layout::{AnnoyMetric, Layout};
 use super::plane::{Plane, Scratch, flip, mix, part};
 use super::route::{Router, Top, parts};
-use super::source::{Gathered, Source};
+use super::source::{Copies, Gathered, Source};
 use crate::control::{Control, Result, check};
 use rayon::prelude::*;
 use std::cell::Cell;
@@ -29,8 +29,7 @@ const PART_BYTES: usize = if cfg!(test) { 64 << 10 } else { 2 << 20 };
 const SAMPLED: usize = 128;
 
 thread_local! {
-    /// Memory of copied rows: that of a fresh block would have to be cleared by the system first.
-    static COPIES: Cell<Vec<f32>> = const { Cell::new(Vec::new()) };
+    static COPIES: Cell<Copies> = Cell::new(Copies::default());
 }
 
 impl Grower<'_, '_> {
@@ -40,7 +39,7 @@ impl Grower<'_, '_> {
 
     /// Rows of a part that is split in cache, as a mean.
     fn part_rows(&self) -> usize {
-        let row_bytes = 4 * Gathered::stride_of(self.layout()).max(1);
+        let row_bytes = self.source.copied_bytes().max(1);
         (PART_BYTES / row_bytes).max(4 * self.layout().leaf_ids())
     }
 
@@ -50,7 +49,7 @@ impl Grower<'_, '_> {
             return seeds.par_iter().map(|&seed| self.tree(numbers, seed)).collect();
         }
         let tops: Vec<Top> = seeds.par_iter().map(|&seed| self.top(numbers, seed)).collect();
-        let routers: Vec<Router> = tops.iter().map(|top| Router::new(self.layout(), top)).collect();
+        let routers: Vec<Router> = tops.iter().map(|top| Router::new(self.source, top)).collect();
         let parts = parts(&routers, self.source, numbers, self.control)?;
         let below = |((&seed, top), parts)| Ok(self.rooted(self.below(numbers, seed, top, parts)?));
         seeds.par_iter().zip(&tops).zip(parts).map(below).collect()
@@ -90,44 +89,12 @@ impl Grower<'_, '_> {
         block
     }
 
-    pub(super) fn push_leaf(&self, ids: impl Iterator<Item = u32>, words: &mut Vec<u32>) -> u32 {
-        let (at, start) = (self.number(words), words.len());
-        words.resize(start + self.layout().node_words(), 0);
-        let children = start + self.layout().children_at();
-        let mut count = 0;
-        for id in ids {
-            words[children + count] = id;
-            count += 1;
-        }
-        words[start] = count as u32;
-        at
+    fn push_leaf(&self, ids: impl Iterator<Item = u32>, words: &mut Vec<u32>) -> u32 {
+        push_leaf(self.layout(), self.source.num_items, ids, words)
     }
 
-    /// The number of the next node.
-    fn number(&self, words: &[u32]) -> u32 {
-        self.source.num_items + (words.len() / self.layout().node_words()) as u32
-    }
-
-    pub(super) fn push_split(&self, plane: &Plane, count: usize, children: [u32; 2], words: &mut Vec<u32>) -> u32 {
-        let (layout, at, start) = (self.layout(), self.number(words), words.len());
-        words.resize(start + layout.node_words(), 0);
-        let node = &mut words[start..];
-        node[0] = count as u32;
-        node[layout.children_at()..][..2].copy_from_slice(&children);
-        let vector = layout.vector_at();
-        match layout.metric {
-            // Counted from the highest bit of each word of 64.
-            AnnoyMetric::Hamming => node[vector] = plane.bit / 64 * 64 + (63 - plane.bit % 64),
-            _ => {
-                node[vector..].iter_mut().zip(&plane.normal).for_each(|(word, x)| *word = x.to_bits());
-                if matches!(layout.metric, AnnoyMetric::Euclidean | AnnoyMetric::Manhattan) {
-                    node[1] = plane.offset.to_bits();
-                }
-                // Of inner products, the plane's part along the extra dimension is not kept: queries have 0 there, while Annoy
-                // 1.17.3 would add its square.
-            }
-        }
-        at
+    fn push_split(&self, plane: &Plane, count: usize, children: [u32; 2], words: &mut Vec<u32>) -> u32 {
+        push_split(self.layout(), self.source.num_items, plane, count, children, words)
     }
 
     /// More than a leaf holds, of any number.
@@ -144,7 +111,7 @@ impl Grower<'_, '_> {
         let mut members: Vec<u32> = (0..numbers.len() as u32).collect();
         let (mut words, mut scratch) = (Vec::new(), Scratch::default());
         let top = self.grow(&rows, &mut members, seed, is_root, &mut words, &mut scratch);
-        COPIES.set(rows.data);
+        COPIES.set(rows.into_copies());
         Block { words, top }
     }
 
@@ -174,7 +141,7 @@ impl Grower<'_, '_> {
 
     fn split_by_sample(&self, numbers: &[u32], seed: u64) -> Result<Block> {
         let top = self.top(numbers, seed);
-        let parts = parts(&[Router::new(self.layout(), &top)], self.source, numbers, self.control)?;
+        let parts = parts(&[Router::new(self.source, &top)], self.source, numbers, self.control)?;
         self.below(numbers, seed, &top, parts.into_iter().next().expect("of one tree"))
     }
 
@@ -191,7 +158,7 @@ impl Grower<'_, '_> {
         let mut top = Top::default();
         let mut members: Vec<u32> = (0..num_sampled as u32).collect();
         plant(&rows, &mut members, mix(seed, 0), SAMPLED, &mut top, &mut Scratch::default());
-        COPIES.set(rows.data);
+        COPIES.set(rows.into_copies());
         top
     }
 
@@ -215,13 +182,63 @@ impl Grower<'_, '_> {
 
     /// Moves a block behind the words of another; returns the new number of its topmost node.
     pub fn append(&self, words: &mut Vec<u32>, block: &Block) -> u32 {
-        append(self.layout(), self.source.num_items, words, block)
+        append(self.layout(), self.source.num_items, self.source.num_items, words, block)
     }
 }
 
-/// See [`Grower::append`].
-pub(super) fn append(layout: &Layout, num_items: u32, words: &mut Vec<u32>, block: &Block) -> u32 {
-    let by = (words.len() / layout.node_words()) as u32;
+/// The number of the node behind `words`, of which the first is numbered `first`.
+fn number(layout: &Layout, first: u32, words: &[u32]) -> u32 {
+    first + (words.len() / layout.node_words()) as u32
+}
+
+/// A leaf behind `words`, of which the first node is numbered `first`; its number.
+pub(super) fn push_leaf(layout: &Layout, first: u32, ids: impl Iterator<Item = u32>, words: &mut Vec<u32>) -> u32 {
+    let (at, start) = (number(layout, first, words), words.len());
+    words.resize(start + layout.node_words(), 0);
+    let children = start + layout.children_at();
+    let mut count = 0;
+    for id in ids {
+        words[children + count] = id;
+        count += 1;
+    }
+    words[start] = count as u32;
+    at
+}
+
+/// A split behind `words`, likewise.
+pub(super) fn push_split(
+    layout: &Layout,
+    first: u32,
+    plane: &Plane,
+    count: usize,
+    children: [u32; 2],
+    words: &mut Vec<u32>,
+) -> u32 {
+    let (at, start) = (number(layout, first, words), words.len());
+    words.resize(start + layout.node_words(), 0);
+    let node = &mut words[start..];
+    node[0] = count as u32;
+    node[layout.children_at()..][..2].copy_from_slice(&children);
+    let vector = layout.vector_at();
+    match layout.metric {
+        // Counted from the highest bit of each word of 64.
+        AnnoyMetric::Hamming => node[vector] = plane.bit / 64 * 64 + (63 - plane.bit % 64),
+        _ => {
+            node[vector..].iter_mut().zip(&plane.normal).for_each(|(word, x)| *word = x.to_bits());
+            if matches!(layout.metric, AnnoyMetric::Euclidean | AnnoyMetric::Manhattan) {
+                node[1] = plane.offset.to_bits();
+            }
+            // Of inner products, the plane's part along the extra dimension is not kept: queries have 0 there, while Annoy
+            // 1.17.3 would add its square.
+        }
+    }
+    at
+}
+
+/// Moves a block, whose nodes are numbered from `num_items` on, behind `words`, of which the first node is numbered `first`; returns the new
+/// number of its topmost node.
+pub(super) fn append(layout: &Layout, num_items: u32, first: u32, words: &mut Vec<u32>, block: &Block) -> u32 {
+    let by = number(layout, first, words) - num_items;
     let moved = |number: u32| if number >= num_items { number + by } else { number };
     let start = words.len();
     words.extend_from_slice(&block.words);

@@ -4,6 +4,7 @@ use super::annoy::{AnnoyFile, bytes, write_whole};
 use super::build::{ForestParams, check_ids, grow_trees, metric_of};
 use super::codes::Codes;
 use super::layout::Layout;
+use super::lean::Lean;
 use super::source::Source;
 use super::trees::{Node, Trees};
 use crate::control::{Control, Error, Result};
@@ -21,6 +22,7 @@ pub struct Forest {
     pub(super) trees: Trees,
     /// Of the items, once a search of many queries has made them.
     pub(super) codes: OnceLock<Codes>,
+    pub(super) lean: OnceLock<Lean>,
 }
 
 impl Forest {
@@ -32,9 +34,12 @@ impl Forest {
         let trees = {
             let items = &*items;
             let row = |row: u32| items.row(row as usize);
-            with_threads(threads, || grow_trees(&Source::new(layout, items.num_rows(), &row, None), params, control))?
+            with_threads(threads, || {
+                let source = Source::new(layout, items.num_rows(), &row, None).looked_at();
+                grow_trees(&source, params, control)
+            })?
         };
-        let forest = Forest { trees, codes: OnceLock::new() };
+        let forest = Forest { trees, codes: OnceLock::new(), lean: OnceLock::new() };
         // Scans number by number break ties by position, which has to stay that of the rows then.
         if items.is_made_of_products() {
             with_threads(threads, || {
@@ -45,9 +50,24 @@ impl Forest {
         Ok(forest)
     }
 
-    /// The trees of a file whose items are all there: `items` has their rows, in order. Errors: other items.
+    /// The trees of a file: `items` has the rows of its items, in order, without holes. Errors: other items; CORRUPT_INDEX.
     pub fn of_annoy(file: &AnnoyFile, items: &Items) -> Result<Forest> {
-        let forest = Forest { trees: file.trees.clone(), codes: OnceLock::new() };
+        let num_rows = items.num_rows();
+        let trees = match num_rows == file.num_items() {
+            true => file.trees.clone(),
+            // Each tree is one leaf of all.
+            false if num_rows <= file.layout().leaf_ids() => {
+                let params = ForestParams { num_trees: Some(file.trees.num_trees().max(1)), seed: 0 };
+                let row = |row: u32| items.row(row as usize);
+                with_threads(1, || grow_trees(&Source::new(file.layout(), num_rows, &row, None), &params, &()))?
+            }
+            false => {
+                let mut rows = vec![u32::MAX; file.num_items()];
+                file.items().enumerate().for_each(|(row, (id, _))| rows[id as usize] = row as u32);
+                file.trees.renumbered(num_rows as u32, |id| Some(rows[id as usize]).filter(|&row| row != u32::MAX))?
+            }
+        };
+        let forest = Forest { trees, codes: OnceLock::new(), lean: OnceLock::new() };
         forest.check(items)?;
         Ok(forest)
     }
@@ -58,7 +78,7 @@ impl Forest {
         let layout = Layout::of_rows(metric, items.dim());
         let nodes = file.column::<u32>("forest.nodes")?;
         let trees = Trees::new(layout, items.num_rows() as u32, nodes, &|_| [0; 4]);
-        Ok(Forest { trees: trees.map_err(|why| file.corrupt(&why))?, codes: OnceLock::new() })
+        Ok(Forest { trees: trees.map_err(|why| file.corrupt(&why))?, codes: OnceLock::new(), lean: OnceLock::new() })
     }
 
     pub fn num_trees(&self) -> usize {
@@ -79,6 +99,44 @@ impl Forest {
                 out.write_all(bytes(&node))?;
             }
             self.trees.nodes.chunks(1 << 20).try_for_each(|words| out.write_all(bytes(words)))
+        })
+    }
+
+    /// Writes Annoy's file with an id for each row: item i of Annoy is the one with id i, and ids that none has are holes. Errors:
+    /// OUTPUT_UNWRITABLE, DISK_FULL; ids twice, or that Annoy cannot number.
+    pub fn export_with_ids(&self, items: &Items, ids: &[u64], path: &Path) -> Result<()> {
+        self.check(items)?;
+        let layout = self.trees.layout;
+        if ids.len() != items.num_rows() || ids.iter().any(|&id| id >= i32::MAX as u64) {
+            return Err(Error::Invalid(format!("Annoy's ids are whole numbers below {}, one for each item", i32::MAX)));
+        }
+        let mut rows: Vec<(u32, u32)> = ids.iter().enumerate().map(|(row, &id)| (id as u32, row as u32)).collect();
+        rows.sort_unstable();
+        let sorted: Vec<u32> = rows.iter().map(|&(id, _)| id).collect();
+        check_ids(Some(&sorted), sorted.len())?;
+        let row = |number: u32| items.row(rows[number as usize].1 as usize);
+        if rows.len() <= layout.leaf_ids() {
+            // What is one leaf here is a split there, where the ids are many.
+            // Each tree is one node and its copy, which Annoy would all count.
+            let params = ForestParams { num_trees: Some((self.trees.num_nodes() / 2).max(1)), seed: 0 };
+            let all: Vec<f32> = (0..rows.len() as u32).flat_map(row).copied().collect();
+            return AnnoyFile::build_with_ids(&all, &sorted, layout, &params, 1, &())?.write(path);
+        }
+        let source = Source::new(layout, rows.len(), &row, Some(&sorted));
+        let trees = self.trees.renumbered(source.num_items, |row| Some(ids[row as usize] as u32))?;
+        write_whole(path, |out| {
+            let (mut node, hole) = (vec![0u32; layout.node_words()], vec![0u32; layout.node_words()]);
+            let mut next = 0;
+            for number in 0..rows.len() as u32 {
+                for _ in next..source.id(number) {
+                    out.write_all(bytes(&hole))?;
+                }
+                next = source.id(number) + 1;
+                node.fill(0);
+                layout.write_item(source.row(number), source.largest_norm2, &mut node);
+                out.write_all(bytes(&node))?;
+            }
+            trees.nodes.chunks(1 << 20).try_for_each(|words| out.write_all(bytes(words)))
         })
     }
 

@@ -2,7 +2,9 @@
 //! weighted by how many that is so that the sides are balanced.
 
 use super::layout::AnnoyMetric;
+use super::means::Means;
 use super::source::Gathered;
+use super::whole::{BytePlane, products};
 use crate::cluster::rng::Rng;
 use crate::kernel::lanes::{Lanes, WIDTH, dot, for_each_lanes, l1, squared_l2};
 
@@ -13,6 +15,8 @@ pub(super) struct Plane {
     pub offset: f32,
     /// Of bits: the one that decides. Numbered as rows have them.
     pub bit: u32,
+    /// Of rows of bytes: the same plane for them.
+    pub bytes: BytePlane,
     flips: u64,
 }
 
@@ -29,6 +33,8 @@ const BITS_TRIED: usize = 20;
 #[derive(Default)]
 pub(super) struct Scratch {
     margins: Vec<f32>,
+    products: Vec<i32>,
+    means: Means,
     right: Vec<u32>,
     draws: Vec<u32>,
     p: Vec<f32>,
@@ -41,13 +47,22 @@ impl Plane {
         self.flips
     }
 
+    /// What was kept of one: not for rows of bytes.
+    pub fn of(normal: Vec<f32>, offset: f32, bit: u32, flips: u64) -> Plane {
+        Plane { normal, offset, bit, bytes: BytePlane::default(), flips }
+    }
+
     /// No plane at all: everything is on it.
     pub fn nowhere() -> Plane {
-        Plane { normal: Vec::new(), offset: 0.0, bit: 0, flips: 0 }
+        Plane { normal: Vec::new(), offset: 0.0, bit: 0, bytes: BytePlane::default(), flips: 0 }
     }
 
     fn random(rows: &Gathered, flips: u64) -> Plane {
-        Plane { normal: vec![0.0; rows.stride], offset: 0.0, bit: 0, flips }
+        let bytes = match rows.is_whole() {
+            true => BytePlane { normal: vec![0; rows.stride], limit: 0, touches: true },
+            false => BytePlane::default(),
+        };
+        Plane { normal: vec![0.0; rows.stride], offset: 0.0, bit: 0, bytes, flips }
     }
 }
 
@@ -70,9 +85,10 @@ pub(super) fn part(rows: &Gathered, members: &mut [u32], seed: u64, scratch: &mu
     for _ in 0..ATTEMPTS {
         let plane = match rows.metric {
             AnnoyMetric::Hamming => bit_plane(rows, members, &mut rng),
+            _ if rows.is_whole() => between_sums(rows, members, &mut rng, scratch),
             _ => between_means(rows, members, &mut rng, scratch),
         };
-        let left = margins(rows, members, &plane, &mut scratch.margins);
+        let left = margins(rows, members, &plane, scratch);
         let fine = imbalance(left) < UNBALANCED;
         found = Some((plane, left));
         if fine {
@@ -95,12 +111,19 @@ fn side_as_margin(side: bool) -> f32 {
 }
 
 /// Margins of members, none 0; returns how many are negative.
-fn margins(rows: &Gathered, members: &[u32], plane: &Plane, out: &mut Vec<f32>) -> usize {
+fn margins(rows: &Gathered, members: &[u32], plane: &Plane, scratch: &mut Scratch) -> usize {
+    let out = &mut scratch.margins;
     out.resize(members.len(), 0.0);
     if rows.metric == AnnoyMetric::Hamming {
         for (out, &m) in out.iter_mut().zip(members) {
             *out = side_as_margin(bit(rows.row(m), plane.bit));
         }
+    } else if rows.is_whole() {
+        let BytePlane { normal, limit, touches } = &plane.bytes;
+        scratch.products.resize(members.len(), 0);
+        products(&rows.bytes, members, normal, &mut scratch.products);
+        let below = i32::from(!touches);
+        out.iter_mut().zip(&scratch.products).for_each(|(out, &x)| *out = (2 * (x - limit) - below) as f32);
     } else {
         margins_of(&rows.data, rows.stride, members, &plane.normal, plane.offset, out);
     }
@@ -142,23 +165,45 @@ fn bit_plane(rows: &Gathered, members: &[u32], rng: &mut Rng) -> Plane {
     };
     let tried = (0..BITS_TRIED).map(|_| rng.below(bits)).find(|&at| parts(at));
     let at = tried.or_else(|| (0..bits).find(|&at| parts(at))).unwrap_or(0);
-    Plane { normal: Vec::new(), offset: 0.0, bit: at as u32, flips: rng.next() }
+    Plane { bit: at as u32, flips: rng.next(), ..Plane::nowhere() }
 }
 
-/// The plane in the middle between two means.
-fn between_means(rows: &Gathered, members: &[u32], rng: &mut Rng, scratch: &mut Scratch) -> Plane {
-    let (n, stride) = (members.len(), rows.stride);
-    let Scratch { draws, p, q, .. } = scratch;
+/// Where two means start, and the rows that they are drawn along.
+fn draw(members: &[u32], rng: &mut Rng, draws: &mut Vec<u32>) -> [u32; 2] {
+    let n = members.len();
     let i = rng.below(n);
     let j = rng.below(n - 1);
     let j = j + usize::from(j >= i);
     draws.clear();
     draws.extend((0..STEPS).map(|_| members[rng.below(n)]));
+    [members[i], members[j]]
+}
+
+/// The same of rows of bytes.
+fn between_sums(rows: &Gathered, members: &[u32], rng: &mut Rng, scratch: &mut Scratch) -> Plane {
+    let both = draw(members, rng, &mut scratch.draws);
+    scratch.means.find(&rows.bytes, rows.stride, both, &scratch.draws);
+    let Some((bytes, middle)) = scratch.means.plane() else { return Plane::random(rows, rng.next()) };
+    let (mut norm2, mut sum) = (0i64, 0i64);
+    for &x in &bytes.normal {
+        norm2 += x as i64 * x as i64;
+        sum += x as i64;
+    }
+    let by = 1.0 / (norm2 as f64).sqrt();
+    let normal = bytes.normal.iter().map(|&x| (x as f64 * by) as f32).collect();
+    let offset = (-(middle + rows.base as f64 * sum as f64) * by) as f32;
+    Plane { normal, offset, bytes, flips: rng.next(), ..Plane::nowhere() }
+}
+
+/// The plane in the middle between two means.
+fn between_means(rows: &Gathered, members: &[u32], rng: &mut Rng, scratch: &mut Scratch) -> Plane {
+    let [first, second] = draw(members, rng, &mut scratch.draws);
+    let Scratch { draws, p, q, .. } = scratch;
     p.clear();
-    p.extend_from_slice(rows.row(members[i]));
+    p.extend_from_slice(rows.row(first));
     q.clear();
-    q.extend_from_slice(rows.row(members[j]));
-    means_of(rows.metric, &rows.data, stride, draws, p, q);
+    q.extend_from_slice(rows.row(second));
+    means_of(rows.metric, &rows.data, rows.stride, draws, p, q);
     let mut normal: Vec<f32> = p.iter().zip(q.iter()).map(|(p, q)| p - q).collect();
     let norm = normal.iter().map(|&x| x as f64 * x as f64).sum::<f64>().sqrt();
     if norm > 0.0 {
@@ -171,7 +216,7 @@ fn between_means(rows: &Gathered, members: &[u32], rng: &mut Rng, scratch: &mut 
         }
         _ => 0.0,
     };
-    Plane { normal, offset, bit: 0, flips: rng.next() }
+    Plane { normal, offset, flips: rng.next(), ..Plane::nowhere() }
 }
 
 /// # Safety

@@ -3,6 +3,7 @@
 use super::layout::{AnnoyMetric, Layout};
 use super::plane::{Plane, bit, flip};
 use super::source::Source;
+use super::whole::{Products, for_each_products};
 use crate::control::{Control, Result, check};
 use crate::kernel::lanes::{Lanes, dot, for_each_lanes};
 use crate::memory::prefetch;
@@ -42,6 +43,9 @@ pub(super) struct Router<'a> {
     /// Of inner products, the normals along the extra dimension.
     extra: Vec<f32>,
     flips: Vec<u64>,
+    /// Of rows of bytes, instead of the normals: where rows are on the right, see [`BytePlane`](super::whole::BytePlane).
+    bytes: Vec<i8>,
+    limits: Vec<(i32, bool)>,
 }
 
 /// Rows that take a step at a time: what one waits for, the others compute.
@@ -50,10 +54,13 @@ const TOGETHER: usize = 16;
 const PIECE: usize = 8192;
 
 impl<'a> Router<'a> {
-    pub fn new(layout: &Layout, top: &'a Top) -> Router<'a> {
+    /// For rows of a source: where they are bytes, the planes are of such rows.
+    pub fn new(source: &Source, top: &'a Top) -> Router<'a> {
+        let layout = &source.layout;
         let numbers = layout.numbers();
-        let is_bits = layout.metric == AnnoyMetric::Hamming;
-        let normals = top.planes.iter().filter(|_| !is_bits).flat_map(|plane| &plane.normal[..numbers]).copied();
+        let (is_bits, is_whole) = (layout.metric == AnnoyMetric::Hamming, source.whole.is_some());
+        let normals =
+            top.planes.iter().filter(|_| !is_bits && !is_whole).flat_map(|plane| &plane.normal[..numbers]).copied();
         let along = |plane: &Plane| plane.normal[numbers];
         Router {
             top,
@@ -65,21 +72,30 @@ impl<'a> Router<'a> {
                 _ => Vec::new(),
             },
             flips: top.planes.iter().map(Plane::flips).collect(),
+            bytes: top.planes.iter().filter(|_| is_whole).flat_map(|plane| &plane.bytes.normal).copied().collect(),
+            limits: top.planes.iter().map(|plane| (plane.bytes.limit, plane.bytes.touches)).collect(),
         }
     }
 
     /// The part of each row.
     pub fn route(&self, source: &Source, numbers: &[u32], out: &mut [u32]) {
         let (mut at, mut extras, mut ids) = ([0i32; TOGETHER], [0f32; TOGETHER], [0u32; TOGETHER]);
-        let mut rows = Vec::with_capacity(TOGETHER);
+        let (mut rows, mut bytes) = (Vec::with_capacity(TOGETHER), Vec::with_capacity(TOGETHER));
         for (numbers, out) in numbers.chunks(TOGETHER).zip(out.chunks_mut(TOGETHER)) {
-            rows.clear();
-            rows.extend(numbers.iter().map(|&number| source.row(number)));
             if !source.extra.is_empty() {
                 extras.iter_mut().zip(numbers).for_each(|(extra, &n)| *extra = source.extra[n as usize]);
             }
             ids.iter_mut().zip(numbers).for_each(|(id, &number)| *id = source.id(number));
             let at = &mut at[..numbers.len()];
+            if let Some(whole) = &source.whole {
+                bytes.clear();
+                bytes.extend(numbers.iter().map(|&number| whole.row(number)));
+                bytes_down(self, &bytes, &ids, at);
+                out.iter_mut().zip(at).for_each(|(out, at)| *out = !*at as u32);
+                continue;
+            }
+            rows.clear();
+            rows.extend(numbers.iter().map(|&number| source.row(number)));
             match self.layout.metric {
                 AnnoyMetric::Hamming => self.bits_down(&rows, at),
                 _ => down(self, &rows, &extras, &ids, at),
@@ -114,7 +130,10 @@ pub(super) fn parts(
         for at in (0..numbers.len()).step_by(TOGETHER) {
             let end = numbers.len().min(at + TOGETHER);
             let after = &numbers[end..numbers.len().min(end + TOGETHER)];
-            after.iter().for_each(|&number| prefetch(source.row(number)));
+            match &source.whole {
+                Some(whole) => after.iter().for_each(|&number| whole.prefetch(number)),
+                None => after.iter().for_each(|&number| prefetch(source.row(number))),
+            }
             for (router, routes) in routers.iter().zip(routes.chunks_exact_mut(numbers.len())) {
                 router.route(source, &numbers[at..end], &mut routes[at..end]);
             }
@@ -172,4 +191,40 @@ unsafe fn down_body<L: Lanes>(router: &Router, rows: &[&[f32]], extras: &[f32], 
 for_each_lanes! {
     /// Takes rows down all splits, a step at a time.
     fn down(router: &Router, rows: &[&[f32]], extras: &[f32], ids: &[u32], at: &mut [i32]) = down_body;
+}
+
+/// # Safety
+/// As for [`Products`].
+#[inline(always)]
+unsafe fn bytes_down_body<P: Products>(router: &Router, rows: &[&[u8]], ids: &[u32], at: &mut [i32]) {
+    at.fill(if router.top.planes.is_empty() { !0 } else { 0 });
+    let Some(stride) = rows.first().map(|row| row.len()).filter(|_| !router.top.planes.is_empty()) else { return };
+    let mut moving: [u8; TOGETHER] = std::array::from_fn(|i| i as u8);
+    let mut num_moving = rows.len();
+    while num_moving > 0 {
+        let mut left = 0;
+        for start in (0..num_moving).step_by(4) {
+            let four: [usize; 4] = std::array::from_fn(|i| moving[(start + i).min(num_moving - 1)] as usize);
+            let normal = |i: usize| router.bytes[at[i] as usize * stride..][..stride].as_ptr();
+            // SAFETY: the caller's; rows and normals have a stride.
+            let along = unsafe { P::four(four.map(|i| rows[i][..stride].as_ptr()), four.map(normal), stride) };
+            for (&i, along) in four.iter().zip(along).take(num_moving - start) {
+                let node = at[i] as usize;
+                let (limit, touches) = router.limits[node];
+                let mut side = usize::from(along > limit);
+                if along == limit && touches {
+                    side = usize::from(flip(router.flips[node], ids[i]));
+                }
+                at[i] = router.top.children[node][side];
+                moving[left] = i as u8;
+                left += usize::from(at[i] >= 0);
+            }
+        }
+        num_moving = left;
+    }
+}
+
+for_each_products! {
+    /// The same of rows of bytes.
+    fn bytes_down(router: &Router, rows: &[&[u8]], ids: &[u32], at: &mut [i32]) = bytes_down_body;
 }

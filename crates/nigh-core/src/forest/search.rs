@@ -3,6 +3,7 @@
 
 use super::codes::{Codes, Scan};
 use super::index::Forest;
+use super::lean::{Lean, Ways};
 use super::walk::{Found, Step, Walk};
 use crate::control::{Control, Result, check};
 use crate::index::{Asked, Keep};
@@ -22,7 +23,7 @@ const BLOCK_VISITS: usize = 4 << 20;
 /// Bytes of their candidates.
 const BLOCK_BYTES: usize = 64 << 20;
 /// To code an item takes as long as to compare so many with a query one by one.
-const CODING: usize = 4;
+const CODING: usize = 2;
 /// Walks that take steps in turn.
 const WALKS: usize = 8;
 /// Fewer candidates than this are compared as they are.
@@ -70,13 +71,14 @@ impl Forest {
         let block = block.min(len.div_ceil(asked.threads.max(1))).max(1);
         with_threads(if is_small { 1 } else { asked.threads }, || {
             let codes = (!is_small && is_coded && pays).then(|| self.codes.get_or_init(|| Codes::new(items)));
+            let lean = codes.filter(|_| asked.keep.is_none()).map(|_| self.lean(items)).transpose()?;
             let together = !is_small && (codes.is_some() || !is_coded);
             (0..len.div_ceil(block)).into_par_iter().try_for_each(|b| {
                 check(control)?;
                 let range = b * block..len.min((b + 1) * block);
                 let count = range.len() as u64;
                 match together {
-                    true => job.by_leaf(range, codes, control)?,
+                    true => job.by_leaf(range, codes, lean, control)?,
                     false => job.one_by_one(range, control)?,
                 }
                 control.advance(count);
@@ -84,6 +86,18 @@ impl Forest {
             })
         })?;
         Ok(neighbors)
+    }
+}
+
+impl Forest {
+    fn lean(&self, items: &Items) -> Result<&Lean> {
+        match self.lean.get() {
+            Some(lean) => Ok(lean),
+            None => {
+                let lean = Lean::new(self, items)?;
+                Ok(self.lean.get_or_init(|| lean))
+            }
+        }
     }
 }
 
@@ -156,6 +170,19 @@ impl Job<'_> {
         Ok(visits)
     }
 
+    /// The same by way of lean trees: leaves are numbered as these have them.
+    fn lean_visits(&self, lean: &Lean, range: std::ops::Range<usize>, control: &dyn Control) -> Result<Vec<u64>> {
+        let (mut visits, mut ways, first) = (Vec::new(), Ways::default(), range.start);
+        let askers: Vec<usize> = range.filter(|&asker| !self.is_zero(asker)).collect();
+        for askers in askers.chunks(256) {
+            check(control)?;
+            let found = |asker: usize, leaf: u32| visits.push((leaf as u64) << 32 | (asker - first) as u64);
+            ways.down(lean, askers, |asker| self.askers.vector(asker), self.search_k, found);
+        }
+        visits.sort_unstable();
+        Ok(visits)
+    }
+
     /// Whether the asker is at one distance from everything.
     fn is_zero(&self, asker: usize) -> bool {
         self.items.metric == Metric::Cosine && self.items.is_made_of_products() && self.askers.norm2(asker) == 0.0
@@ -219,35 +246,55 @@ impl Job<'_> {
         Ok(())
     }
 
-    fn by_leaf(&self, range: std::ops::Range<usize>, codes: Option<&Codes>, control: &dyn Control) -> Result<()> {
+    fn by_leaf(
+        &self,
+        range: std::ops::Range<usize>,
+        codes: Option<&Codes>,
+        lean: Option<&Lean>,
+        control: &dyn Control,
+    ) -> Result<()> {
         let (mut walk, mut rescorer) = (Walk::default(), Rescorer::default());
-        let visits = self.visits(range.clone(), control)?;
+        let visits = match lean {
+            Some(lean) => self.lean_visits(lean, range.clone(), control)?,
+            None => self.visits(range.clone(), control)?,
+        };
         let mut coded = Vec::new();
         if let Some(codes) = codes {
-            coded.resize(range.len() * codes.coder.query_dim(), 0);
-            codes.coder.code_askers(self.items, &self.askers, range.clone(), &mut coded);
+            coded = codes.code_askers(self.items, &self.askers, range.clone());
         }
         let rows = range.clone().map(|asker| self.askers.vector(asker)).collect();
         let mut scan = Scan::new(self.items, codes, coded, rows);
         let wanted = self.askers.wanted(self.asked.k);
         let width = width(wanted.min(self.items.num_distinct()));
         let mut best: Vec<Best> = range.clone().map(|_| Best::new(width)).collect();
-        let (mut positions, mut distinct, mut slots): (Vec<u32>, Vec<u32>, Vec<u32>) = Default::default();
-        for (i, same) in visits.chunk_by(|a, b| a >> 32 == b >> 32).enumerate() {
+        let (mut positions, mut slots): (Vec<u32>, Vec<u32>) = Default::default();
+        let mut leaves = visits.chunk_by(|a, b| a >> 32 == b >> 32).enumerate().peekable();
+        while let Some((i, same)) = leaves.next() {
             if i % 1024 == 0 {
                 check(control)?;
             }
             let at = (same[0] >> 32) as u32;
-            positions.clear();
-            self.positions(at, self.forest.trees.leaf(at)?, &mut positions);
+            let positions = match (lean, codes) {
+                (Some(lean), Some(codes)) => {
+                    // What comes next is on its way meanwhile.
+                    if let Some((_, next)) = leaves.peek() {
+                        codes.prefetch(lean.positions((next[0] >> 32) as u32));
+                    }
+                    lean.positions(at)
+                }
+                _ => {
+                    positions.clear();
+                    self.positions(at, self.forest.trees.leaf(at)?, &mut positions);
+                    codes.iter().for_each(|codes| codes.prefetch(&positions));
+                    &positions
+                }
+            };
             if positions.is_empty() {
                 continue;
             }
-            distinct.clear();
-            distinct.extend(positions.iter().map(|&position| self.items.distinct_at(position as usize)));
             slots.clear();
             slots.extend(same.iter().map(|&visit| visit as u32));
-            scan.leaf(&positions, &slots, &mut Leaf { best: &mut best, slots: &slots, distinct: &distinct });
+            scan.leaf(positions, &slots, &mut Leaf { best: &mut best, slots: &slots, items: self.items, positions });
         }
         let mut candidates = Vec::new();
         for (slot, asker) in range.enumerate() {
@@ -308,8 +355,8 @@ impl Best {
 struct Leaf<'a> {
     best: &'a mut [Best],
     slots: &'a [u32],
-    /// Distinct numbers of its rows: ties are broken by them, as answers break them.
-    distinct: &'a [u32],
+    items: &'a Items,
+    positions: &'a [u32],
 }
 
 impl Sink for Leaf<'_> {
@@ -324,7 +371,9 @@ impl Sink for Leaf<'_> {
         while mask != 0 {
             let r = mask.trailing_zeros();
             mask &= mask - 1;
-            best.kept.push(pack(keys[r as usize], self.distinct[(first_row + r) as usize]));
+            // Ties are broken by distinct numbers, as answers break them.
+            let distinct = self.items.distinct_at(self.positions[(first_row + r) as usize] as usize);
+            best.kept.push(pack(keys[r as usize], distinct));
         }
         if best.kept.len() >= 4 * best.width {
             best.cut();

@@ -1,6 +1,7 @@
 //! The rows that a forest is built of, and copies of some of them as splitting wants them.
 
 use super::layout::{AnnoyMetric, Layout};
+use super::whole::Whole;
 use crate::kernel::lanes::WIDTH;
 use crate::memory::prefetch;
 use crate::metric::squared_norm;
@@ -18,6 +19,8 @@ pub(super) struct Source<'a> {
     /// For inner products, one more dimension that gives all rows the same norm, `sqrt(M^2 - |x|^2)` (Bachrach et al., "Speeding up
     /// the Xbox recommender system", 2014).
     pub extra: Vec<f32>,
+    /// The rows as bytes, where they are that.
+    pub whole: Option<Whole>,
     pub largest_norm2: f64,
 }
 
@@ -56,7 +59,18 @@ impl<'a> Source<'a> {
             extra = norms2.iter().map(|norm2| (largest_norm2 - norm2).max(0.0).sqrt() as f32).collect();
         }
         let num_items = shared.map_or(num_items, |shared| shared.num_items);
-        Source { layout, num_rows, num_items, row, ids, extra, largest_norm2 }
+        Source { layout, num_rows, num_items, row, ids, extra, whole: None, largest_norm2 }
+    }
+
+    /// Reads all rows, to split them as bytes if that is what they are.
+    pub fn looked_at(mut self) -> Source<'a> {
+        self.whole = Whole::of(&self.layout, self.num_rows, self.row);
+        self
+    }
+
+    /// Bytes of a copy of a row.
+    pub fn copied_bytes(&self) -> usize {
+        self.whole.as_ref().map_or(4 * Gathered::stride_of(&self.layout), |whole| whole.stride)
     }
 
     #[inline(always)]
@@ -70,11 +84,22 @@ impl<'a> Source<'a> {
     }
 }
 
+/// Memory of copied rows: that of a fresh block would have to be cleared by the system first.
+#[derive(Default)]
+pub(super) struct Copies {
+    data: Vec<f32>,
+    bytes: Vec<u8>,
+}
+
 /// Copies of rows together: of unit length where directions are compared, and padded with zeros to whole registers.
 pub(super) struct Gathered {
     pub metric: AnnoyMetric,
     pub stride: usize,
+    /// One of these has the rows.
     pub data: Vec<f32>,
+    pub bytes: Vec<u8>,
+    /// What is added to a byte.
+    pub base: f32,
     /// The number of each.
     pub ids: Vec<u32>,
 }
@@ -92,8 +117,21 @@ impl Gathered {
         }
     }
 
-    /// `data` is memory to use again.
-    pub fn new(source: &Source, ids: Vec<u32>, mut data: Vec<f32>) -> Gathered {
+    /// `copies` is memory to use again.
+    pub fn new(source: &Source, ids: Vec<u32>, copies: Copies) -> Gathered {
+        let Copies { mut data, mut bytes } = copies;
+        if let Some(whole) = &source.whole {
+            bytes.clear();
+            for (i, &id) in ids.iter().enumerate() {
+                if let Some(&next) = ids.get(i + AHEAD) {
+                    whole.prefetch(next);
+                }
+                bytes.extend_from_slice(whole.row(id));
+            }
+            let (metric, stride, base) = (source.layout.metric, whole.stride, whole.base);
+            return Gathered { metric, stride, data, bytes, base, ids };
+        }
+        bytes.clear();
         let (layout, stride) = (&source.layout, Gathered::stride_of(&source.layout));
         let numbers = layout.numbers();
         data.resize(ids.len() * stride, 0.0);
@@ -117,7 +155,16 @@ impl Gathered {
                 out.iter_mut().for_each(|x| *x = (*x as f64 * by) as f32);
             }
         }
-        Gathered { metric: layout.metric, stride, data, ids }
+        Gathered { metric: layout.metric, stride, data, bytes, base: 0.0, ids }
+    }
+
+    /// Rows are bytes.
+    pub fn is_whole(&self) -> bool {
+        !self.bytes.is_empty()
+    }
+
+    pub fn into_copies(self) -> Copies {
+        Copies { data: self.data, bytes: self.bytes }
     }
 
     #[inline(always)]

@@ -60,6 +60,37 @@ impl Trees {
         Ok(trees)
     }
 
+    /// The same trees over items that have other numbers, all below `num_items`, which is more than a leaf holds, as there are items now.
+    /// Errors: CORRUPT_INDEX, an item without a number among them; too many nodes.
+    pub(super) fn renumbered(&self, num_items: u32, number: impl Fn(u32) -> Option<u32>) -> Result<Trees> {
+        let (layout, words) = (&self.layout, self.layout.node_words());
+        let mut nodes = self.nodes.to_vec();
+        for (i, node) in nodes.chunks_exact_mut(words).enumerate() {
+            let at = self.num_items + i as u32;
+            let item = |id: u32| number(id).ok_or_else(|| corrupt(at, "has the id of a hole"));
+            match self.node(at)? {
+                Node::Leaf(ids) => {
+                    for (to, &id) in node[layout.children_at()..].iter_mut().zip(ids) {
+                        *to = item(id)?;
+                    }
+                }
+                Node::Split(children, _) => {
+                    for (to, child) in node[layout.children_at()..].iter_mut().zip(children) {
+                        *to = match child.checked_sub(self.num_items) {
+                            Some(below) => num_items + below,
+                            None => item(child)?,
+                        };
+                    }
+                    // Which roots say of themselves.
+                    if node[0] == self.num_items {
+                        node[0] = num_items;
+                    }
+                }
+            }
+        }
+        Trees::new(*layout, num_items, nodes.into(), &|_| [0; 4]).map_err(Error::Invalid)
+    }
+
     /// As Annoy counts them.
     pub fn num_trees(&self) -> usize {
         self.roots.len()

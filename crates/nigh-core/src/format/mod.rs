@@ -23,7 +23,7 @@ const NAME: usize = 32;
 const ENTRY: usize = NAME + 8 + 8 + 8 + 4 + 4;
 
 /// The checksums of headers, tables and sections: XXH3, 64 bits, seed 0.
-fn checksum(bytes: &[u8]) -> u64 {
+pub(crate) fn checksum(bytes: &[u8]) -> u64 {
     twox_hash::XxHash3_64::oneshot(bytes)
 }
 

@@ -127,8 +127,7 @@ impl Segment {
         file.finish()
     }
 
-    /// Annoy's file: its items by row, and its trees where no id is missing; else as many trees are built anew. The ids come with
-    /// it. Errors: as [`AnnoyFile::read`]'s.
+    /// Annoy's file: its items by row, and its trees. The ids come with it. Errors: as [`AnnoyFile::read`]'s.
     pub fn import_annoy(path: &Path, metric: Comparison, dim: usize, threads: usize) -> Result<(Segment, Vec<u64>)> {
         let annoy =
             AnnoyMetric::of(metric).ok_or_else(|| Error::Invalid(format!("Annoy has no metric {}", metric.key())))?;
@@ -139,16 +138,11 @@ impl Segment {
             vectors.extend_from_slice(row);
             ids.push(u64::from(id));
         }
-        let mut items = Items::new(vectors, file.layout().numbers(), metric, threads, &())?;
-        let forest = match ids.len() == file.num_items() {
-            _ if items.num_rows() == 0 => None,
-            true => Some(Forest::of_annoy(&file, &items)?),
-            false => {
-                let params = ForestParams { num_trees: Some(file.trees.num_trees().max(1)), seed: 0 };
-                Some(Forest::build(&mut items, &params, threads, &())?)
-            }
+        let items = Items::new(vectors, file.layout().numbers(), metric, threads, &())?;
+        let index: Box<dyn Index> = match items.num_rows() {
+            0 => Box::new(Flat),
+            _ => Box::new(Forest::of_annoy(&file, &items)?),
         };
-        let index = forest.map_or(Box::new(Flat) as Box<dyn Index>, |forest| Box::new(forest));
         Ok((Segment { items, kind: "forest".to_owned(), index, file: None }, ids))
     }
 
@@ -168,10 +162,14 @@ impl Segment {
         Ok((Segment { items, kind: "hnsw".to_owned(), index, file: None }, file.labels, file.deleted))
     }
 
-    /// Writes Annoy's file: row r is item r. Errors: another kind; DISK_FULL, OUTPUT_UNWRITABLE.
-    pub fn export_annoy(&self, path: &Path) -> Result<()> {
+    /// Writes Annoy's file: row r is item r, or the item of its id. Errors: another kind; ids that Annoy cannot number; DISK_FULL,
+    /// OUTPUT_UNWRITABLE.
+    pub fn export_annoy(&self, path: &Path, ids: Option<&[u64]>) -> Result<()> {
         match (*self.index).as_any().downcast_ref::<Forest>() {
-            Some(forest) => forest.export(&self.items, path),
+            Some(forest) => match ids {
+                Some(ids) => forest.export_with_ids(&self.items, ids, path),
+                None => forest.export(&self.items, path),
+            },
             None => Err(Error::Invalid(format!("a {} index has no trees of Annoy's; a forest has", self.kind))),
         }
     }

@@ -73,3 +73,36 @@ fn files_come_back_byte_for_byte() {
         std::fs::remove_file(copy).unwrap();
     }
 }
+
+/// A forest of Annoy's items without their hole has Annoy's trees, and gives them back with the hole.
+#[test]
+fn holes_are_taken_out_and_put_back() {
+    for metric in AnnoyMetric::ALL {
+        let layout = golden_layout(metric);
+        let file = AnnoyFile::read(&golden(&format!("{}.ann", metric.name())), metric, layout.dim).unwrap();
+        let (ids, rows): (Vec<u32>, Vec<&[f32]>) = file.items().unzip();
+        let items = crate::items::Items::new(rows.concat(), layout.numbers(), metric.comparison(), 1, &()).unwrap();
+        let forest = super::super::Forest::of_annoy(&file, &items).unwrap();
+        assert_eq!((forest.trees.num_items, forest.num_trees()), (59, 3));
+        let copy = path(&format!("holes-{}", metric.name()));
+        forest.export(&items, &copy).unwrap();
+        let without = AnnoyFile::read(&copy, metric, layout.dim).unwrap();
+        check_trees(&without, 3);
+        let ids: Vec<u64> = ids.into_iter().map(u64::from).collect();
+        forest.export_with_ids(&items, &ids, &copy).unwrap();
+        let with = AnnoyFile::read(&copy, metric, layout.dim).unwrap();
+        check_trees(&with, 3);
+        // What Annoy leaves behind the ids of a leaf is not kept.
+        let words = layout.node_words();
+        for (ours, theirs) in with.trees.nodes.chunks(words).zip(file.trees.nodes.chunks(words)) {
+            let len =
+                if ours[0] as usize > layout.leaf_ids() { words } else { layout.children_at() + ours[0] as usize };
+            assert_eq!((ours[0], &ours[layout.children_at()..len]), (theirs[0], &theirs[layout.children_at()..len]));
+        }
+        assert!(with.items().eq(file.items()) && with.num_items() == 60);
+        for ids in [vec![1; 59], vec![u64::MAX; 59], vec![1, 2]] {
+            assert!(forest.export_with_ids(&items, &ids, &copy).is_err());
+        }
+        std::fs::remove_file(copy).unwrap();
+    }
+}

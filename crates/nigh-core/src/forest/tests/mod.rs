@@ -4,7 +4,9 @@ mod building;
 mod corrupt;
 mod golden;
 mod index;
+mod lean;
 mod parent;
+mod whole;
 
 use super::trees::{Node, Trees};
 use super::{AnnoyFile, AnnoyMetric, ForestParams, Layout, pack_bits};

@@ -1,6 +1,6 @@
 //! A forest built in parts is one.
 
-use super::super::{Branch, ParentTree, merge};
+use super::super::{AnnoyWriter, Branch, ParentTree};
 use super::*;
 use std::collections::BTreeMap;
 
@@ -13,7 +13,8 @@ fn distributed(rows: &[f32], layout: Layout, num_trees: u64, num_leaves: usize, 
     let parents: Vec<ParentTree> = (0..num_trees)
         .map(|t| {
             let sample: Vec<f32> = (t as u32 % n as u32..n as u32).step_by(7).flat_map(row).copied().collect();
-            ParentTree::new(&sample, layout, num_leaves, 100 + t).unwrap()
+            let parent = ParentTree::new(&sample, layout, num_leaves, 100 + t).unwrap();
+            ParentTree::from_bytes(&parent.to_bytes()).unwrap()
         })
         .collect();
     let trees: Vec<Vec<Branch>> = parents
@@ -30,14 +31,30 @@ fn distributed(rows: &[f32], layout: Layout, num_trees: u64, num_leaves: usize, 
                 .map(|leaf| {
                     let ids = leaves.remove(&leaf).unwrap_or_default();
                     let rows: Vec<f32> = ids.iter().flat_map(|&id| row(id)).copied().collect();
-                    parent.branch(leaf, &rows, &ids, n, 2, &()).unwrap()
+                    let branch = parent.branch(leaf, &rows, &ids, n, 2, &()).unwrap();
+                    assert_eq!(Branch::from_bytes(&branch.to_bytes()).unwrap(), branch);
+                    branch
                 })
                 .collect()
         })
         .collect();
-    let trees: Vec<(&ParentTree, &[Branch])> =
-        parents.iter().zip(&trees).map(|(parent, branches)| (parent, &branches[..])).collect();
-    merge(&trees, rows, &ids, 2, &()).unwrap()
+    let copy = path(&format!("merged-{}-{n}-{num_partitions}", layout.metric.name()));
+    let mut file = AnnoyWriter::create(&copy, layout, n).unwrap();
+    // Blocks of items come in another order.
+    for partition in ids.chunks(n.div_ceil(num_partitions)).rev() {
+        let rows: Vec<f32> = partition.iter().flat_map(|&id| row(id)).copied().collect();
+        file.items(&rows, partition).unwrap();
+    }
+    for (parent, branches) in parents.into_iter().zip(&trees) {
+        file.tree(parent, branches.iter().map(|branch| branch.count).collect()).unwrap();
+        branches.iter().for_each(|branch| file.branch(branch).unwrap());
+    }
+    file.finish().unwrap();
+    let file = AnnoyFile::read(&copy, layout.metric, layout.dim).unwrap();
+    // Item nodes are those of a forest built at once.
+    assert!(*file.items == *build(layout, rows, 1).items);
+    std::fs::remove_file(copy).unwrap();
+    file
 }
 
 fn mean_recall(file: &AnnoyFile, queries: &[f32], k: usize) -> f64 {
@@ -64,10 +81,6 @@ fn parts_make_a_forest_as_good_as_one_built_at_once() {
         // Wherever the items were.
         let elsewhere = distributed(&items, layout, 5, 20, 1);
         assert!(*elsewhere.trees.nodes == *parts.trees.nodes);
-        let copy = path(&format!("parts-{}", metric.name()));
-        parts.write(&copy).unwrap();
-        check_trees(&AnnoyFile::read(&copy, metric, layout.dim).unwrap(), 5);
-        std::fs::remove_file(copy).unwrap();
     }
 }
 
@@ -95,6 +108,53 @@ fn parts_that_do_not_fit_are_refused() {
     let parent = ParentTree::new(&items, layout, 4, 1).unwrap();
     assert!(parent.route(&items, &[1]).is_err() && parent.branch(0, &items[..4], &[9], 9, 1, &()).is_err());
     let ids: Vec<u32> = (0..50).collect();
-    let none = vec![Branch::default(); parent.num_leaves()];
-    assert!(merge(&[(&parent, &none)], &items, &ids, 1, &()).is_err() && merge(&[], &items, &ids, 1, &()).is_err());
+    assert!(parent.branch(parent.num_leaves() as u32, &items, &ids, 50, 1, &()).is_err());
+    let copy = path("refused");
+    let mut file = AnnoyWriter::create(&copy, layout, 50).unwrap();
+    assert!(file.items(&items[..4], &[50]).is_err() && file.items(&items, &[1]).is_err());
+    file.items(&items, &ids).unwrap();
+    let counts = vec![0; parent.num_leaves()];
+    let again = |parent: &ParentTree| ParentTree::from_bytes(&parent.to_bytes()).unwrap();
+    // Not all items, another number of leaves, another metric.
+    assert!(file.tree(again(&parent), counts.clone()).is_err() && file.tree(again(&parent), vec![50]).is_err());
+    let other = ParentTree::new(&items, Layout::new(AnnoyMetric::Angular, 4), 1, 1).unwrap();
+    assert!(file.tree(other, vec![50]).is_err() && file.branch(&Branch::default()).is_err());
+    let mut all = counts;
+    all[0] = 50;
+    file.tree(again(&parent), all).unwrap();
+    let whole = parent.branch(0, &items, &ids, 50, 1, &()).unwrap();
+    let elsewhere = parent.branch(1, &items, &ids, 50, 1, &()).unwrap();
+    let mut broken = whole.clone();
+    broken.top = u32::MAX;
+    for wrong in [&elsewhere, &broken, &Branch { count: 49, ..whole.clone() }, &Branch { num_items: 51, ..whole }] {
+        assert!(file.branch(wrong).is_err());
+    }
+    // Branches are missing.
+    assert!(file.finish().is_err() && !copy.exists());
+    assert!(AnnoyWriter::create(&copy, layout, 50).unwrap().finish().is_err() && !copy.exists());
+}
+
+#[test]
+fn every_changed_byte_of_a_parent_or_branch_is_noticed() {
+    for metric in AnnoyMetric::ALL {
+        let layout = Layout::new(metric, 8);
+        let (items, ids): (_, Vec<u32>) = (rows(layout, 60, 15), (0..60).collect());
+        let parent = ParentTree::new(&items, layout, 4, 1).unwrap();
+        assert_eq!(parent.route(&items, &ids), ParentTree::from_bytes(&parent.to_bytes()).unwrap().route(&items, &ids));
+        let branch = parent.branch(2, &items, &ids, 60, 1, &()).unwrap();
+        let is_corrupt =
+            |outcome: Option<crate::Error>| matches!(outcome, Some(crate::Error::File { code: "CORRUPT_INDEX", .. }));
+        for (bytes, is_parent) in [(parent.to_bytes(), true), (branch.to_bytes(), false)] {
+            let read = |bytes: &[u8]| match is_parent {
+                true => ParentTree::from_bytes(bytes).err(),
+                false => Branch::from_bytes(bytes).err(),
+            };
+            assert!(read(&bytes).is_none());
+            for at in 0..bytes.len() {
+                let mut bad = bytes.clone();
+                bad[at] ^= 1 << (at % 8);
+                assert!(is_corrupt(read(&bad)) && is_corrupt(read(&bytes[..at])), "{} {at}", metric.name());
+            }
+        }
+    }
 }
