@@ -38,8 +38,9 @@ export function workersOf(session: SparkSession, options: WorkersOptions = {}): 
 
 async function prepare(session: SparkSession, options: WorkersOptions): Promise<Workers> {
   const pack = options.pack ?? (await packWorker())
-  const upload = session.addArtifact(`archives/${pack.folder}.tar.gz#${pack.folder}`, pack.path, options)
-  const [pythonVersion] = await Promise.all([probePython(session, options.signal), upload])
+  // Not at once: a task that starts while a local server unpacks the archive unpacks it too, in the same place.
+  const pythonVersion = await probePython(session, options.signal)
+  await session.addArtifact(`archives/${pack.folder}.tar.gz#${pack.folder}`, pack.path, options)
   return { pythonVersion, pack }
 }
 
