@@ -215,8 +215,8 @@ impl Index {
         effort: Option<u32>,
         max_distance: Option<f64>,
         keep: Option<&Keep>,
-        rows: &mut [u32],
-        distances: &mut [f32],
+        mut rows: Uint32Array,
+        mut distances: Float32Array,
     ) -> Result<u32> {
         let segment = self.handle.get()?;
         let keep = keep.map(|keep| keep.handle.get()).transpose()?;
@@ -240,6 +240,8 @@ impl Index {
             return Err(Failure::new("INVALID_ARGUMENT", format!("{} vectors, not one", found.num_queries())).into());
         }
         let (near, far) = found.of(0);
+        // SAFETY: JavaScript does not run meanwhile, and nothing else has these arrays.
+        let (rows, distances) = unsafe { (rows.as_mut(), distances.as_mut()) };
         rows[..near.len()].copy_from_slice(near);
         distances[..far.len()].copy_from_slice(far);
         Ok(near.len() as u32)
