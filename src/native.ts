@@ -136,13 +136,6 @@ export interface NativeKeep extends Disposable {
   readonly numKept: number
 }
 
-/** `k` places a query, of which the first `counts` are taken. */
-export interface NativeNearest {
-  readonly counts: Uint32Array
-  readonly rows: Uint32Array
-  readonly distances: Float32Array
-}
-
 /** Items with the structure that finds them; immutable. */
 export interface NativeIndex extends Disposable {
   readonly kind: string
@@ -158,8 +151,15 @@ export interface NativeIndex extends Disposable {
     keep: NativeKeep | undefined,
     job: NativeJob,
   ): Answer<NativeNeighbors>
-  /** A few vectors at once, on this thread; nothing at all where there are no items. */
-  nearest(vectors: Float32Array, options: SearchOptions, keep: NativeKeep | undefined): NativeNearest
+  /** One vector, on this thread: what is found goes to `rows` and `distances`, a place for each neighbor asked for. How many there are. */
+  nearest(
+    vector: Float32Array,
+    effort: number | undefined,
+    maxDistance: number | undefined,
+    keep: NativeKeep | undefined,
+    rows: Uint32Array,
+    distances: Float32Array,
+  ): number
   /** To a new file; gives its size. */
   write(path: string): Promise<number>
   verify(job: NativeJob): Promise<void>
@@ -573,6 +573,16 @@ export interface Addon {
   itemsIpc(table: NativeTable, vectorCol: string): Promise<Uint8Array>
   /** Takes the vectors of the table. */
   buildIndex(
+    table: NativeTable,
+    metric: Metric,
+    kind: NativeIndexKind,
+    threads: number,
+    job: NativeJob,
+  ): Promise<NativeIndex>
+  /** The same of a table whose first rows are rows `live` of another index, whose structure is taken over where that is cheaper. */
+  growIndex(
+    base: NativeIndex,
+    live: Uint32Array,
     table: NativeTable,
     metric: Metric,
     kind: NativeIndexKind,

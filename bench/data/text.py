@@ -10,6 +10,8 @@ import numpy as np
 import pyarrow as pa
 from tables import write_parquet
 
+# The last rows ask, and are no items.
+QUERIES = 10_000
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 
@@ -21,6 +23,8 @@ def make(folder, rows):
     column = table.column("vector").combine_chunks()
     vectors = column.flatten().to_numpy().reshape(len(column), -1)
     vectors = vectors[np.linalg.norm(vectors, axis=1) > 0]
-    write_parquet(f"{folder}/items.parquet", vectors[np.random.default_rng(7).permutation(len(vectors))])
+    vectors = vectors[np.random.default_rng(7).permutation(len(vectors))]
+    write_parquet(f"{folder}/queries.parquet", vectors[-QUERIES:])
+    write_parquet(f"{folder}/items.parquet", vectors[:-QUERIES])
     for name in ("code.arrow", "neighbors.arrow", "report.json"):
         os.remove(f"{folder}/{name}")

@@ -83,6 +83,19 @@ const EFS = [10, 12, 16, 20, 24, 32, 40, 48, 64, 80, 96, 128, 160, 192, 256, 384
 
 export const graphs: Grid = () => trials([GRAPH], each('ef', EFS))
 export const nighHnsw: Grid = () => trials([{ kind: 'hnsw', ...GRAPH }], each('effort', EFS))
+/** One build an engine, from how many rows on all of a grid would take a day. */
+const ONE_BUILD = 1_000_000
+const oneBuild =
+  (grid: Grid, which: (build: Params) => boolean): Grid =>
+  (shape) =>
+    grid(shape).filter(({ build }) => shape.rows < ONE_BUILD || which(build))
+
+/** What each of them chose at 100,000 rows, or the quality of the graphs. */
+export const svsIndex: Grid = oneBuild(svs, ({ degree, window, lvq }) => degree === 32 && window === 128 && !lvq)
+export const scannIndex: Grid = ({ rows, ...shape }) => scann({ rows, ...shape }).slice(rows < ONE_BUILD ? 0 : -1)
+export const ivfIndex: Grid = ({ rows, dim, ...shape }) =>
+  ivfFastScan({ rows, dim, ...shape }).filter(({ build }) => rows < ONE_BUILD || build.pq === dim / 2)
+export const annoyIndex: Grid = oneBuild(annoy, ({ numTrees }) => numTrees === 30)
 export const nighCluster =
   (codes: 'int8' | 'int4' | 'bit1'): Grid =>
   () =>
@@ -90,8 +103,8 @@ export const nighCluster =
       [{ kind: 'cluster', ...(codes === 'int8' ? {} : { codes }) }],
       each('effort', [4, 6, 8, 12, 16, 20, 24, 28, 32, 40, 48, 64, 80, 96, 128, 192, 256]),
     )
-export const nighForest: Grid = ({ k }) =>
-  [10, 30, 100].flatMap((numTrees) => {
-    const searchK = [0.5, 1, 2, 4, 8, 16].map((factor) => Math.round(factor * numTrees * k * 4))
-    return trials([{ kind: 'forest', numTrees }], each('effort', searchK))
-  })
+export const nighForest: Grid = (shape) =>
+  annoyIndex(shape).map(({ build, searches }) => ({
+    build: { kind: 'forest', ...build },
+    searches: searches.map((row) => row.map(({ searchK }) => ({ effort: searchK! }))),
+  }))

@@ -22,17 +22,22 @@ export interface Segment {
   files: { index: FileFacts; columns: FileFacts } | undefined
 }
 
-/** Builds a segment of a table, which it takes. */
+/** Builds a segment of a table, which it takes. Where its first rows are those of `base` that are not deleted, it may grow out of that. */
 export async function buildSegment(
   table: NativeTable,
   metric: Metric,
   params: KindParams,
   threads: number,
   options: CallOptions,
+  base?: Segment,
 ): Promise<Segment> {
   const { numRows } = table
   const kind = nativeKind(params, numRows)
-  const native = await call((addon, job) => addon.buildIndex(table, metric, kind, threads, job), options)
+  const live = base && liveRows(base)
+  const native = await call((addon, job) => {
+    if (!base) return addon.buildIndex(table, metric, kind, threads, job)
+    return addon.growIndex(base.native, live!, table, metric, kind, threads, job)
+  }, options)
   return { native, columns: table, numRows, deleted: undefined, numDeleted: 0, files: undefined }
 }
 

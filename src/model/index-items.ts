@@ -1,7 +1,8 @@
 // Tables of items on their way into an index.
 import type { EngineCall } from '../engine/engine.ts'
 import type { IndexFacts } from '../indexes/index-directory.ts'
-import { buildSegment, type Segment } from '../indexes/segment.ts'
+import type { KindParams } from '../indexes/kinds.ts'
+import { buildSegment, liveTable, type Segment } from '../indexes/segment.ts'
 import { isOfBits } from '../join/metric.ts'
 import { call, type NativeTable } from '../native.ts'
 import { readTable } from '../table/datasets.ts'
@@ -12,19 +13,32 @@ import type { IndexParams } from './index-params.ts'
 
 /** A segment that is not so many times as large as the new one is built together with it. */
 const MERGE_FACTOR = 2
+/** The same where it grows: new rows cost what they would cost by themselves, and the others are copied. */
+const GROW_FACTOR = 32
+/** A graph from which so many rows were deleted is mended: walks pass through what is gone. */
+const MOST_DELETED = 0.2
 
-/** Which segments stay beside new rows, and which are built together with them: the last ones, while they are small. */
-export function mergedInto(segments: readonly Segment[], newRows: number): { large: Segment[]; small: Segment[] } {
+/** Which segments stay beside new rows, and which become one with them: the last ones, while they are small. */
+export function mergedInto(
+  segments: readonly Segment[],
+  newRows: number,
+  { kind }: KindParams,
+): { large: Segment[]; small: Segment[] } {
+  const factor = kind === 'hnsw' ? GROW_FACTOR : MERGE_FACTOR
   let first = segments.length
   let size = newRows
   while (first > 0) {
     const { numRows, numDeleted } = segments[first - 1]!
-    if (numRows - numDeleted >= MERGE_FACTOR * size) break
+    if (numRows - numDeleted >= factor * size) break
     size += numRows - numDeleted
     first--
   }
   return { large: segments.slice(0, first), small: segments.slice(first) }
 }
+
+/** Whether a segment is better off without its deleted rows, before there is anything to add. */
+export const isWorn = ({ numRows, numDeleted }: Segment, { kind }: KindParams): boolean =>
+  kind === 'hnsw' && numDeleted > MOST_DELETED * numRows
 
 export async function readItems(
   items: TableInput,
@@ -54,16 +68,31 @@ async function otherColumns(
   return (schema?.fields ?? []).map(({ name }) => name).filter((name) => name !== idCol && name !== featuresCol)
 }
 
-/** A segment of a table, which it takes, whatever happens. */
+/** One segment of all that is not deleted in others, and of a table behind them, which it takes. */
+export async function together(
+  segments: readonly Segment[],
+  added: NativeTable | undefined,
+  facts: IndexFacts,
+  params: IndexParams,
+  options: EngineCall,
+): Promise<Segment> {
+  const { signal } = options
+  const parts = await Promise.all(segments.map((segment) => liveTable(segment, { signal })))
+  const table = await concatenated(added ? [...parts, added] : parts, options)
+  return building(table, facts, params, options, segments[0])
+}
+
+/** A segment of a table, which it takes, whatever happens; `base` as for {@link buildSegment}. */
 export async function building(
   table: NativeTable,
   { metric, params }: IndexFacts,
   { threads }: IndexParams,
   { signal, onProgress }: EngineCall,
+  base?: Segment,
 ): Promise<Segment> {
   const progress = (p: { done: number; total: number }) => onProgress?.({ stage: 'build', ...p })
   try {
-    return await buildSegment(table, metric, params, threads, { signal, onProgress: progress })
+    return await buildSegment(table, metric, params, threads, { signal, onProgress: progress }, base)
   } catch (error) {
     table.dispose()
     throw error

@@ -10,14 +10,14 @@ import {
   type TunedEffort,
   verifyDirectory,
 } from '../indexes/index-directory.ts'
-import { disposeSegment, isDeleted, liveTable, type Segment, withDeleted } from '../indexes/segment.ts'
+import { disposeSegment, isDeleted, type Segment, withDeleted } from '../indexes/segment.ts'
 import { call, callNow, type NativeTable } from '../native.ts'
 import { tableFromIpc } from '../table/ipc.ts'
 import { checkOutput } from '../table/output.ts'
 import type { Ids, TableInput } from '../table/source.ts'
 import { idTable, NO_ROW, rowsWhere } from './change-items.ts'
-import { building, concatenated, lastOfEachId, mergedInto, readItems } from './index-items.ts'
-import { type NearestItems, type NearestOptions, nearestItems } from './index-nearest.ts'
+import { building, concatenated, isWorn, lastOfEachId, mergedInto, readItems, together } from './index-items.ts'
+import { keepsFor, type NearestItems, type NearestOptions, nearestItems } from './index-nearest.ts'
 import { type Effort, INDEX_PARAMS, type IndexParams, indexParams, type OpenParams } from './index-params.ts'
 import { type IndexAnswer, type IndexSearchOptions, searchIndex } from './index-search.ts'
 import { tuneEffort } from './index-tune.ts'
@@ -27,8 +27,8 @@ import { explain, given } from './params.ts'
 
 /**
  * Items that are indexed once and asked many times: searched, filtered, grown, shrunk, and kept on disk. An index consists of
- * segments that never change: what is appended is one more (or takes small ones in), what is deleted is left out of answers until
- * `compact`. Changes are in memory until `save`. Holds native memory: dispose of it, or leave it to the garbage collector.
+ * segments that never change: what is appended is one more (or takes small ones in), what is deleted is left out of answers, and
+ * out of the index by `compact` or when it is much. Changes are in memory until `save`. Holds native memory: dispose of it, or leave it to the garbage collector.
  */
 export class KeptIndex implements AsyncDisposable {
   readonly kind: string
@@ -181,8 +181,13 @@ export class KeptIndex implements AsyncDisposable {
   async nearest(vector: Float32Array, options: NearestOptions = {}): Promise<NearestItems> {
     if (this.#disposed) throw disposed()
     const k = options.k ?? this.params.k
-    const effort = await this.#effort(k, options.effort ?? this.params.effort, options)
-    return nearestItems(this.#segments, this.#facts, vector, { ...options, k }, effort)
+    const asked = options.effort ?? this.params.effort
+    // What is known is not waited for.
+    const effort = typeof asked === 'number' ? asked : await this.#effort(k, asked, options)
+    const segments = this.#segments
+    const isWhole = options.filter === undefined && segments.every(({ numDeleted }) => numDeleted === 0)
+    const keeps = isWhole ? undefined : await keepsFor(segments, options.filter)
+    return nearestItems(segments, this.#facts, vector, { k, maxDistance: options.maxDistance }, effort, keeps)
   }
 
   /** The nearest items of an item, itself among them. Error UNKNOWN_ID. */
@@ -235,7 +240,6 @@ export class KeptIndex implements AsyncDisposable {
         options,
       )
       requireSameVectors(read, { numRows: before, dim, isBits, isOpen: false }, metric)
-      const { signal } = options
       let table = read
       // Nothing of the index changes until all of the change is there.
       let facts = this.#facts
@@ -251,10 +255,9 @@ export class KeptIndex implements AsyncDisposable {
         ;({ segments, deleted: replaced } = await this.#without(table, options))
       }
       // Small segments go into the new one, so that there are never many.
-      const { large, small } = mergedInto(segments, table.numRows)
-      const parts = await Promise.all(small.map((segment) => liveTable(segment, { signal })))
-      table = await concatenated([...parts, table], options)
-      this.#replace([...large, await building(table, facts, params, options)], facts)
+      const { large, small } = mergedInto(segments, table.numRows, facts.params)
+      const last = await together(small, table, facts, params, options)
+      this.#replace([...(await this.#mended(large, options)), last], facts)
       return { added: this.numItems - before, replaced }
     })
   }
@@ -265,7 +268,9 @@ export class KeptIndex implements AsyncDisposable {
       const table = await idTable(ids, options)
       try {
         const { segments, deleted } = await this.#without(table, options)
-        this.#segments = segments
+        const mended = await this.#mended(segments, options)
+        if (mended.some((segment, i) => segment !== segments[i])) this.#replace(mended, this.#facts)
+        else this.#segments = segments
         return { deleted }
       } finally {
         table.dispose()
@@ -277,10 +282,7 @@ export class KeptIndex implements AsyncDisposable {
   compact(options: EngineCall = {}): Promise<void> {
     return this.#inTurn(async () => {
       if (this.#segments.length === 1 && this.#segments[0]!.numDeleted === 0) return
-      const { signal } = options
-      const parts = await Promise.all(this.#segments.map((segment) => liveTable(segment, { signal })))
-      const table = await concatenated(parts, options)
-      const whole = await building(table, this.#facts, this.params, options)
+      const whole = await together(this.#segments, undefined, this.#facts, this.params, options)
       this.#replace([whole], this.#facts)
     })
   }
@@ -400,6 +402,16 @@ export class KeptIndex implements AsyncDisposable {
       rows[i]!.length > 0 ? withDeleted(segment, rows[i]!) : segment,
     )
     return { segments, deleted: rows.reduce((sum, found) => sum + found.length, 0) }
+  }
+
+  /** Segments that lost much are made anew of the rest. */
+  async #mended(segments: readonly Segment[], options: EngineCall): Promise<Segment[]> {
+    const mended: Segment[] = []
+    for (const segment of segments) {
+      const worn = isWorn(segment, this.#facts.params)
+      mended.push(worn ? await together([segment], undefined, this.#facts, this.params, options) : segment)
+    }
+    return mended
   }
 
   #inTurn<T>(work: () => Promise<T>): Promise<T> {

@@ -3,8 +3,8 @@
 use crate::asked::{Ask, SearchOptions};
 use crate::failure::{Failure, Outcome};
 use crate::handle::{Handle, finalize};
-use crate::job::Job;
-use crate::table::{Table, read};
+use crate::job::{Job, JobState};
+use crate::table::{Shared, Table, read};
 use crate::work::{Answer, Product, Work, answer, spawn};
 use napi::bindgen_prelude::*;
 use napi_derive::napi;
@@ -110,22 +110,45 @@ pub fn build_index(
     threads: u32,
     job: &Job,
 ) -> Result<AsyncTask<Work<Segment>>> {
-    let (table, state, threads) = (table.handle.get()?, job.state.clone(), threads as usize);
-    let kind = kind.resolve()?;
+    let (table, state, kind) = (table.handle.get()?, job.state.clone(), kind.resolve()?);
     Ok(spawn(move || {
-        let mut table = table.write().unwrap_or_else(PoisonError::into_inner);
-        if table.sparse.is_some() {
-            let text = "sparse vectors are not indexed: make them dense (VectorConverter), or use NearestNeighbors";
-            return Err(Failure::new("COLUMN_TYPE", text));
-        }
-        let of = if table.bits { "bits" } else { "numbers" };
-        let comparison = nigh_core::Comparison::parse(&metric, table.bits)
-            .ok_or_else(|| Failure::new("INVALID_OPTION", format!("metric: there is no {metric} of {of}")))?;
-        let (vectors, width) = (table.take_vectors(), table.width());
-        drop(table);
-        let items = nigh_core::Items::new(vectors, width, comparison, threads, &*state)?;
-        Ok(Segment::build(items, kind, threads, &*state)?)
+        let items = taken_items(&table, &metric, threads, &state)?;
+        Ok(Segment::build(items, kind, threads as usize, &*state)?)
     }))
+}
+
+/// An index of the vectors of a table, which loses them. The first are rows `live` of `base`, whose structure is taken over where
+/// that is cheaper than a build.
+#[napi]
+pub fn grow_index(
+    base: &Index,
+    live: Uint32Array,
+    table: &Table,
+    metric: String,
+    kind: IndexKind,
+    threads: u32,
+    job: &Job,
+) -> Result<AsyncTask<Work<Segment>>> {
+    let (base, table, state) = (base.handle.get()?, table.handle.get()?, job.state.clone());
+    let (kind, live) = (kind.resolve()?, live.to_vec());
+    Ok(spawn(move || {
+        let items = taken_items(&table, &metric, threads, &state)?;
+        Ok(base.grow(&live, items, kind, threads as usize, &*state)?)
+    }))
+}
+
+/// The vectors of a table, which loses them.
+fn taken_items(table: &Shared, metric: &str, threads: u32, state: &JobState) -> Outcome<nigh_core::Items> {
+    let mut table = table.write().unwrap_or_else(PoisonError::into_inner);
+    if table.sparse.is_some() {
+        let text = "sparse vectors are not indexed: make them dense (VectorConverter), or use NearestNeighbors";
+        return Err(Failure::new("COLUMN_TYPE", text));
+    }
+    let of = if table.bits { "bits" } else { "numbers" };
+    let comparison = nigh_core::Comparison::parse(metric, table.bits)
+        .ok_or_else(|| Failure::new("INVALID_OPTION", format!("metric: there is no {metric} of {of}")))?;
+    let (vectors, width) = (table.take_vectors(), table.width());
+    Ok(nigh_core::Items::new(vectors, width, comparison, threads as usize, state)?)
 }
 
 /// Maps an index file.
@@ -190,33 +213,45 @@ impl Index {
         })
     }
 
-    /// The nearest items of a few vectors (num_queries x dim, row-major, finite), at once and on the caller's thread: for those who
-    /// ask one query at a time.
+    /// The nearest items of one vector (finite), at once and on the caller's thread: for those who ask one query at a time. What is
+    /// found is written to `rows` and `distances`, which have a place for each neighbor asked for; gives how many there are.
     #[napi]
-    pub fn nearest(&self, vectors: Float32Array, options: SearchOptions, keep: Option<&Keep>) -> Result<Nearest> {
+    pub fn nearest(
+        &self,
+        vector: &[f32],
+        effort: Option<u32>,
+        max_distance: Option<f64>,
+        keep: Option<&Keep>,
+        mut rows: Uint32Array,
+        mut distances: Float32Array,
+    ) -> Result<u32> {
         let segment = self.handle.get()?;
         let keep = keep.map(|keep| keep.handle.get()).transpose()?;
-        let items = segment.items();
-        if vectors.iter().any(|x| !x.is_finite()) {
+        if vector.iter().any(|x| !x.is_finite()) {
             return Err(Failure::new("INVALID_VECTOR", "a query has a number that is NaN or infinite").into());
         }
-        if items.num_rows() == 0 {
-            let empty = || Uint32Array::new(Vec::new());
-            return Ok(Nearest { counts: empty(), rows: empty(), distances: Float32Array::new(Vec::new()) });
+        if segment.items().num_rows() == 0 {
+            return Ok(0);
         }
         let asked = Asked {
-            k: options.k as usize,
-            effort: options.effort.map(|effort| effort as usize),
-            max_distance: options.max_distance.map(|d| d as f32),
+            k: rows.len().min(distances.len()),
+            effort: effort.map(|effort| effort as usize),
+            max_distance: max_distance.map(|d| d as f32),
             keep: keep.as_deref(),
             threads: 1,
         };
-        let queries = nigh_core::Queries::Vectors { vectors: &vectors, rows: None };
+        let queries = nigh_core::Queries::Vectors { vectors: vector, rows: None };
         let search = || segment.search(queries, &asked, &());
         let found = catch_unwind(AssertUnwindSafe(search)).map_err(Failure::panic)?.map_err(Failure::from)?;
-        let nigh_core::Neighbors { counts, rows, distances, .. } = found;
-        let (counts, rows) = (Uint32Array::new(counts), Uint32Array::new(rows));
-        Ok(Nearest { counts, rows, distances: Float32Array::new(distances) })
+        if found.num_queries() != 1 {
+            return Err(Failure::new("INVALID_ARGUMENT", format!("{} vectors, not one", found.num_queries())).into());
+        }
+        let (near, far) = found.of(0);
+        // SAFETY: JavaScript does not run meanwhile, and nothing else has these arrays.
+        let (rows, distances) = unsafe { (rows.as_mut(), distances.as_mut()) };
+        rows[..near.len()].copy_from_slice(near);
+        distances[..far.len()].copy_from_slice(far);
+        Ok(near.len() as u32)
     }
 
     /// Writes a new file, and gives its size in bytes.
@@ -317,14 +352,6 @@ impl Index {
     pub fn dispose(&mut self, env: Env) {
         self.handle.release(&env);
     }
-}
-
-/// `k` places a query, of which the first `counts` are taken; nothing at all where there are no items.
-#[napi(object, object_from_js = false)]
-pub struct Nearest {
-    pub counts: Uint32Array,
-    pub rows: Uint32Array,
-    pub distances: Float32Array,
 }
 
 #[napi]

@@ -43,12 +43,12 @@ impl ListCodes {
     }
 
     /// Candidates that are kept for k neighbors out of so many lists. How many of them are rescored, the error bound says: of one bit it
-    /// leaves the more rows the more are scanned.
-    pub(super) fn most_rescored(self, k: usize, nprobe: usize) -> usize {
+    /// leaves the more rows the more are scanned, and the fewer bits a row has.
+    pub(super) fn most_rescored(self, k: usize, nprobe: usize, dim: usize) -> usize {
         match self {
             ListCodes::Int8 => (2 * k).max(k + 22),
             ListCodes::Int4 => (2 * k).max(k + 14),
-            ListCodes::Bit1 => 3 * k + 20 + (k + 10) * nprobe / 24,
+            ListCodes::Bit1 => (3 * k + 20 + (k + 10) * nprobe / 24) * 128 / dim.clamp(16, 128),
         }
     }
 

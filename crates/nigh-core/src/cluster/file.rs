@@ -41,9 +41,9 @@ impl Clusters {
     /// Candidates rescored for k neighbors out of some lists. Codes that lose nothing rank as distances do, but for ties.
     fn usual_rescore(&self, k: usize, nprobe: usize) -> usize {
         match &self.packed {
-            Some(packed) => packed.codes.most_rescored(k, nprobe.min(self.num_lists())),
+            Some(packed) => packed.codes.most_rescored(k, nprobe.min(self.num_lists()), self.coder.query_dim()),
             None if self.coder.is_lossless() => k + 6,
-            None => ListCodes::Int8.most_rescored(k, nprobe),
+            None => ListCodes::Int8.most_rescored(k, nprobe, self.coder.query_dim()),
         }
     }
 

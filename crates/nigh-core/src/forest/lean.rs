@@ -74,7 +74,7 @@ impl Lean {
                     // Of unit length, or zero.
                     let out = &mut lean.normals[at * stride..][..stride];
                     let normal = &floats(node)[layout.vector_at()..];
-                    out.iter_mut().zip(normal).for_each(|(out, x)| *out = (x * NORM) as i16);
+                    out.iter_mut().zip(normal).for_each(|(out, x)| *out = (x * NORM).round_ties_even() as i16);
                     lean.splits.push(Split { offset, children });
                     at as i32
                 }
@@ -135,7 +135,7 @@ impl Asked {
         let (up, by) = if norm > 0.0 { (NORM / norm, norm / (NORM * NORM)) } else { (0.0, 0.0) };
         self.by = by;
         self.numbers.clear();
-        self.numbers.extend(vector.iter().map(|x| (x * up) as i16));
+        self.numbers.extend(vector.iter().map(|x| (x * up).round_ties_even() as i16));
         self.numbers.resize(stride, 0);
     }
 }

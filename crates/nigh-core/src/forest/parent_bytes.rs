@@ -53,6 +53,11 @@ impl<'a> Reader<'a> {
     }
 }
 
+/// Numbers of a plane: hamming's is a bit.
+fn normal_len(layout: &Layout) -> usize {
+    if layout.metric == AnnoyMetric::Hamming { 0 } else { Gathered::stride_of(layout) }
+}
+
 impl ParentTree {
     pub fn to_bytes(&self) -> Vec<u8> {
         let mut out = PARENT.to_vec();
@@ -65,7 +70,9 @@ impl ParentTree {
             out.extend(plane.bit.to_le_bytes());
             out.extend(plane.offset.to_le_bytes());
             out.extend(plane.flips().to_le_bytes());
-            plane.normal.iter().for_each(|x| out.extend(x.to_le_bytes()));
+            // A coin's has no meaning, and any length.
+            let normal = plane.normal.iter().chain(std::iter::repeat(&0.0)).take(normal_len(&self.layout));
+            normal.for_each(|x| out.extend(x.to_le_bytes()));
         }
         sealed(out)
     }
@@ -78,7 +85,7 @@ impl ParentTree {
         let layout = Layout::new(metric, from.long()? as usize);
         let (seed, largest_norm2) = (from.long()?, f64::from_bits(from.long()?));
         let num_parts = from.long()? as usize;
-        let stride = if metric == AnnoyMetric::Hamming { 0 } else { Gathered::stride_of(&layout) };
+        let stride = normal_len(&layout);
         let mut top = Top { num_parts, ..Top::default() };
         while !from.rest.is_empty() {
             let children = [from.word()? as i32, from.word()? as i32];

@@ -98,7 +98,7 @@ impl Walk {
 }
 
 /// How far a query is on the side of child1.
-fn margin(trees: &Trees, node: &[u32], query: &[f32]) -> f32 {
+pub(super) fn margin(trees: &Trees, node: &[u32], query: &[f32]) -> f32 {
     let layout = &trees.layout;
     let normal = &floats(node)[layout.vector_at()..];
     assert_eq!(normal.len(), query.len());

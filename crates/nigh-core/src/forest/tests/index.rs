@@ -90,8 +90,10 @@ fn its_answers_are_those_of_annoys_way() {
                 let expected = file.nearest(query, 10, Some(search_k)).unwrap();
                 missing += expected.iter().filter(|e| !found.of(q).0.contains(&e.0)).count();
             }
-            // Among ties another may be chosen, and nearly ties where distances are rounded.
-            assert!(missing <= 2, "{name} {search_k}: {missing} of 2000");
+            // Where batches go down lean trees, another of two leaves of one priority may come last, see `lean.rs`; elsewhere only nearly ties,
+            // of distances that are rounded, may be chosen otherwise.
+            let most = if items.is_made_of_products() { 20 } else { 2 };
+            assert!(missing <= most, "{name} {search_k}: {missing} of 2000");
         }
         // From a file: the same forest.
         let imported = Forest::of_annoy(&file, &items).unwrap();
