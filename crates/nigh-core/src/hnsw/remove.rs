@@ -70,7 +70,8 @@ pub(super) fn taken_over(
                 if from == NONE {
                     continue;
                 }
-                (kept.clear(), gone.clear());
+                kept.clear();
+                gone.clear();
                 for &link in old.of(from as usize) {
                     match to(link) {
                         NONE => gone.push(link),
