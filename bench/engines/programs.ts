@@ -13,6 +13,8 @@ export const programs: Record<string, Program> = {
   'nigh-hnsw': { file: 'nigh-index.js' },
   'nigh-forest': { file: 'nigh-index.js' },
   'nigh-cluster': { file: 'nigh-index.js' },
+  'nigh-cluster-int4': { file: 'nigh-index.js' },
+  'nigh-cluster-bit1': { file: 'nigh-index.js' },
   'faiss-flat': { file: 'faiss_flat.py', whole: true },
   'faiss-ivf': { file: 'faiss_ivf.py' },
   'faiss-ivfpq': { file: 'faiss_ivf.py' },
