@@ -35,8 +35,9 @@ export function merge(records: BenchRecord[]): { record: BenchRecord; given: Cas
   for (const record of [...records].sort((a, b) => (a.started < b.started ? -1 : 1))) {
     for (const given of record.cases) {
       const { sha256, rows, threads, batch, numQueries } = given
-      const { cpu, cores } = record.machine
-      const key = [record.scenario, sha256, rows, threads, batch, numQueries, cpu, cores].join()
+      // Two generations of a processor may have one name.
+      const { cpu, cores, features } = record.machine
+      const key = [record.scenario, sha256, rows, threads, batch, numQueries, cpu, cores, ...features].join()
       const kept = known
         .get(key)
         ?.given.engines.filter((old) => !given.engines.some((one) => one.engine === old.engine))
