@@ -23,20 +23,9 @@ export const kinds: readonly ContractKind[] = [
       ['bray-curtis', 1],
     ],
   },
-  {
-    kind: 'cluster',
-    make: (options) => new Cluster(options),
-    metrics: [
-      ['l2', 0.9],
-      ['squared-l2', 0.9],
-      ['cosine', 0.9],
-      ['correlation', 0.9],
-      ['dot', 0.9],
-    ],
-  },
-  ...(['int4', 'bit1'] as const).map(
+  ...(['int8', 'int4', 'bit1'] as const).map(
     (codes): ContractKind => ({
-      kind: `cluster-${codes}`,
+      kind: codes === 'int8' ? 'cluster' : `cluster-${codes}`,
       make: (options) => new Cluster({ codes, ...options }),
       metrics: [
         ['l2', 0.9],
