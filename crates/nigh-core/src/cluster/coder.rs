@@ -6,6 +6,7 @@ use crate::control::Result;
 use crate::format::{FileWriter, IndexFile};
 use crate::items::Items;
 use crate::metric::{Metric, squared_norm};
+use crate::parallel::for_each_level;
 use crate::queries::Askers;
 use crate::space::{Quantizer, encode};
 use rayon::prelude::*;
@@ -164,15 +165,25 @@ impl Coder {
     }
 }
 
-/// Takes the offset of codes back.
-pub(crate) fn signed(codes: &[u8], out: &mut [i8]) {
+#[inline(always)]
+fn signed_body(codes: &[u8], out: &mut [i8]) {
     for (out, &c) in out.iter_mut().zip(codes) {
         *out = (c ^ 0x80) as i8;
     }
 }
 
-pub(super) fn offset(codes: &[i8], out: &mut [u8]) {
+for_each_level! {
+    /// Takes the offset of codes back.
+    pub(crate) fn signed(codes: &[u8], out: &mut [i8]) = signed_body;
+}
+
+#[inline(always)]
+fn offset_body(codes: &[i8], out: &mut [u8]) {
     for (out, &c) in out.iter_mut().zip(codes) {
         *out = c as u8 ^ 0x80;
     }
+}
+
+for_each_level! {
+    pub(super) fn offset(codes: &[i8], out: &mut [u8]) = offset_body;
 }

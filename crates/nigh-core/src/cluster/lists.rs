@@ -6,7 +6,7 @@ use crate::column::Column;
 use crate::control::{Control, Result, check};
 use crate::index::Keep;
 use crate::items::Items;
-use crate::kernel::pack::pack_offset_rows;
+use crate::kernel::pack::pack_rows;
 use crate::kernel::panel::{FixedPanelsI8, bias_i8, num_panels, pack_offset_i8, unpack_i8};
 use crate::kernel::topk::TopK;
 use crate::kernel::{Level, MIN_KEY_I8, PANEL, PanelsI8, Sink, scan_i8};
@@ -143,7 +143,7 @@ impl Lists {
                 rows.extend(codes.chunks_exact(dim).map(|row| row.as_ptr()));
                 let data = &mut panels.data[p * PANEL * dim..][..PANEL * dim];
                 // SAFETY: each pointer is to `dim` bytes of `codes`.
-                unsafe { pack_offset_rows(level, data, &rows, dim) };
+                unsafe { pack_rows::<true>(level, data, &rows, dim) };
                 for (row, bias) in codes.chunks_exact(dim).zip(&mut panels.bias[p * PANEL..]) {
                     signed(row, &mut code);
                     *bias = bias_i8(&code, l2);

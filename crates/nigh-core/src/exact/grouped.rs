@@ -34,9 +34,9 @@ impl GroupedCodes {
     pub(super) fn new(items: &Items, dim: usize, k: usize) -> GroupedCodes {
         let rows = Rows::reduced_for_codes(items, dim);
         let mut reduced = code_one_by_one(&rows, None);
-        let (codes, _) = reduced.one_by_one();
-        let groups = Groups::new(codes, items.num_distinct(), rows.code_dim());
-        reduced.codes = Codes::Panels(groups.panels_in_order(&reduced));
+        let (codes, bias) = reduced.one_by_one();
+        let (groups, panels) = Groups::new(codes, bias, items.num_distinct(), rows.code_dim());
+        reduced.codes = Codes::Panels(panels);
         let whole = code_one_by_one(&Rows::full(items), Some(&groups.order));
         let (reduction, quantizer) = rows.making().expect("reduced rows");
         GroupedCodes { reduction, quantizer, reduced, whole, groups, k }

@@ -5,9 +5,9 @@
 //! All is counted in whole numbers, on codes. A vector's score at a group is `v c - |c|^2 / 2`; the difference of two such
 //! scores is the vector's coordinate on the line through both centres, times their distance, less a constant.
 
-use super::pack::CodedRows;
-use crate::cluster::kmeans::{Centroids, nearest_of, small};
+use crate::cluster::kmeans::{Centroids, small};
 use crate::cluster::rng::Rng;
+use crate::kernel::pack::pack_rows;
 use crate::kernel::panel::{bias_i8, num_panels, pack_i8};
 use crate::kernel::{Level, MIN_KEY_I8, PANEL, Panel, PanelsI8, Sink, scan_i8};
 use crate::memory::Aligned;
@@ -16,8 +16,6 @@ use rayon::prelude::*;
 
 /// Sampled rows for each group.
 const SAMPLE: usize = 16;
-/// Rows that are assigned together.
-const BLOCK: usize = 8192;
 /// Panels that a group has at most. Larger ones are parted, which leaves several with one centre.
 pub(super) const WIDTH: usize = 64;
 /// Groups that are looked at together.
@@ -57,18 +55,15 @@ impl Groups {
         4 * num_rows + count * count * (2 * WIDTH + 6)
     }
 
-    /// Groups `n` rows of codes, one after the other.
-    pub fn new(codes: &[i8], n: usize, dim: usize) -> Groups {
+    /// Groups `n` rows of codes, one after the other; also gives their panels, in the order of places. `bias` is as panels have it.
+    pub fn new(codes: &[i8], bias: &[i32], n: usize, dim: usize) -> (Groups, PanelsI8) {
         let codes = &codes[..n * dim];
         let mut rng = Rng::new(0);
         let count = Groups::count(n, dim);
         let sample = rng.sample(n, count * SAMPLE);
         let sample: Vec<u8> = sample.into_iter().flat_map(|row| offset(&codes[row * dim..][..dim])).collect();
         let centres = small(&sample, dim, count, &mut rng);
-        let mut home = vec![0u32; n];
-        home.par_chunks_mut(BLOCK).zip(codes.par_chunks(BLOCK * dim)).for_each(|(home, codes)| {
-            home.copy_from_slice(&nearest_of(&offset(codes).collect::<Vec<u8>>(), &centres));
-        });
+        let home = homes(codes, dim, &centres);
         let (order, starts) = sorted(codes, &home, &centres);
         drop(home);
         let (panels, centres) = parted(&starts, &centres);
@@ -93,8 +88,9 @@ impl Groups {
         }
         let (reach, most) = (Aligned::zeroed(count * stride * WIDTH), vec![i16::MIN; count * stride]);
         let mut groups = Groups { order, panels, centres: in_panels, half, stride, between, reach, most, shift };
-        groups.measure(codes, &centres);
-        groups
+        let panels = groups.panels_in_order(codes, bias);
+        groups.measure(&panels, &centres);
+        (groups, panels)
     }
 
     pub fn len(&self) -> usize {
@@ -115,44 +111,45 @@ impl Groups {
         self.centres.panel(panel, PANEL.min(self.len() - first), first as u32)
     }
 
-    /// The codes as panels in the order of places.
-    pub fn panels_in_order(&self, coded: &CodedRows) -> PanelsI8 {
-        let (dim, n) = (self.dim(), self.order.len());
-        let (codes, bias) = coded.one_by_one();
+    /// The rows in the order of places.
+    fn panels_in_order(&self, codes: &[i8], bias: &[i32]) -> PanelsI8 {
+        let (dim, n, level) = (self.dim(), self.order.len(), Level::current());
         let mut panels = PanelsI8::new(num_panels(n), dim);
         let biases = panels.bias.par_chunks_mut(PANEL);
         panels.data.par_chunks_mut(PANEL * dim).zip(biases).zip(self.order.par_chunks(PANEL)).for_each(
             |((data, biases), order)| {
-                for (lane, &position) in order.iter().enumerate() {
-                    pack_i8(data, lane, &codes[position as usize * dim..][..dim]);
-                    biases[lane] = bias[position as usize];
-                }
+                let row = |&position: &u32| codes[position as usize * dim..][..dim].as_ptr() as *const u8;
+                let rows: Vec<*const u8> = order.iter().map(row).collect();
+                // SAFETY: `dim` bytes each.
+                unsafe { pack_rows::<false>(level, data, &rows, dim) };
+                biases.iter_mut().zip(order).for_each(|(to, &position)| *to = bias[position as usize]);
             },
         );
         panels
     }
 
     /// Fills in how far each panel reaches.
-    fn measure(&mut self, codes: &[i8], centres: &[i8]) {
+    fn measure(&mut self, panels: &PanelsI8, centres: &[i8]) {
         let (dim, count, stride, shift) = (self.dim(), self.len(), self.stride, self.shift);
         let (mut reach, mut most) =
             (std::mem::replace(&mut self.reach, Aligned::zeroed(0)), std::mem::take(&mut self.most));
         let (all_reach, all_most) = (SharedMut::new(&mut reach), SharedMut::new(&mut most));
+        let centres: Vec<u8> = offset(centres).collect();
         (0..count).into_par_iter().for_each(|group| {
-            let centre = &centres[group * dim..][..dim];
             let mut reach = vec![[i16::MIN; WIDTH]; count];
+            let mut sink = Farthest { own: [0; PANEL], is_own: false, far: vec![0; count] };
             for (at, p) in self.panels_of(group).enumerate() {
-                let places = &self.order[p * PANEL..self.order.len().min((p + 1) * PANEL)];
-                let mut rows = Vec::with_capacity(PANEL * dim);
-                let mut own = [0i32; PANEL];
-                for (&position, own) in places.iter().zip(&mut own) {
-                    let row = &codes[position as usize * dim..][..dim];
-                    *own = dot_i8(row, centre) - self.half[group];
-                    rows.extend(offset(row));
-                }
-                let far = self.farthest(&rows, own);
-                for (reach, &far) in reach.iter_mut().zip(&far) {
-                    let units = (far as i64 + (1 << shift) - 1) >> shift;
+                let first = p * PANEL;
+                let num_rows = PANEL.min(self.order.len() - first);
+                let panel = panels.panel(p, num_rows, first as u32);
+                sink.is_own = true;
+                scan_all(&centres[group * dim..][..dim], panel, dim, &mut sink);
+                sink.is_own = false;
+                scan_all(&centres, panel, dim, &mut sink);
+                // A score is the key less half of the centre's squared norm, and less half of the row's, which both have.
+                for ((reach, &far), &half) in reach.iter_mut().zip(&sink.far).zip(&self.half) {
+                    let far = far as i64 - half as i64 + self.half[group] as i64;
+                    let units = (far + (1 << shift) - 1) >> shift;
                     reach[at] = units.clamp(i16::MIN as i64, i16::MAX as i64) as i16;
                 }
             }
@@ -168,13 +165,6 @@ impl Groups {
         (self.reach, self.most) = (reach, most);
     }
 
-    /// The largest of the rows' scores at each group, their `own` taken off. Rows are offset codes.
-    fn farthest(&self, rows: &[u8], own: [i32; PANEL]) -> Vec<i32> {
-        let mut sink = Farthest { own, far: vec![i32::MIN; num_panels(self.len()) * PANEL] };
-        self.scan_centres(rows, &mut sink);
-        sink.far
-    }
-
     /// Scores vectors (offset codes) at every group.
     pub fn scan_centres(&self, vectors: &[u8], sink: &mut impl Sink) {
         let pointers: Vec<*const u8> = vectors.chunks_exact(self.dim()).map(|v| v.as_ptr()).collect();
@@ -187,6 +177,39 @@ impl Groups {
 
 fn offset(codes: &[i8]) -> impl Iterator<Item = u8> {
     codes.iter().map(|&c| c as u8 ^ 0x80)
+}
+
+/// Scans one panel for vectors of offset codes.
+fn scan_all(vectors: &[u8], panel: Panel<'_, i8, i32>, dim: usize, sink: &mut impl Sink) {
+    let pointers: Vec<*const u8> = vectors.chunks_exact(dim).map(|v| v.as_ptr()).collect();
+    // SAFETY: each pointer is to `dim` bytes of `vectors`.
+    unsafe { scan_i8(Level::current(), &pointers, panel, dim, sink) };
+}
+
+/// The nearest centre of each row. Rows stand in panels here and centres ask, so that each row's best so far is a place of a register.
+fn homes(codes: &[i8], dim: usize, centres: &Centroids) -> Vec<u32> {
+    let half: Vec<i32> =
+        centres.rows().map(|c| bias_i8(&offset_taken(c), true) - bias_i8(&offset_taken(c), false)).collect();
+    let mut home = vec![0u32; codes.len() / dim];
+    home.par_chunks_mut(PANEL).zip(codes.par_chunks(PANEL * dim)).for_each_init(
+        || vec![0i8; PANEL * dim],
+        |data, (home, codes)| {
+            let rows: Vec<*const u8> = codes.chunks_exact(dim).map(|row| row.as_ptr() as *const u8).collect();
+            // SAFETY: `dim` bytes each.
+            unsafe { pack_rows::<false>(Level::current(), data, &rows, dim) };
+            let mut bias = [i32::MIN; PANEL];
+            bias.iter_mut().zip(codes.chunks_exact(dim)).for_each(|(bias, row)| *bias = bias_i8(row, false));
+            let panel = Panel { data, bias: &bias, num_rows: rows.len(), first_row: 0 };
+            let mut sink = Homes { half: &half, best: [i32::MIN; PANEL], home: [0; PANEL] };
+            scan_all(&centres.codes, panel, dim, &mut sink);
+            home.copy_from_slice(&sink.home[..home.len()]);
+        },
+    );
+    home
+}
+
+fn offset_taken(codes: &[u8]) -> Vec<i8> {
+    codes.iter().map(|&c| (c ^ 0x80) as i8).collect()
 }
 
 /// The places' order: by group, and from the centre outwards. And the first place of each group, and the end.
@@ -208,7 +231,7 @@ fn sorted(codes: &[i8], home: &[u32], centres: &Centroids) -> (Vec<u32>, Vec<u32
         (rest, _) = (after, parts.push(part));
     }
     parts.into_par_iter().zip(centres.codes.par_chunks(dim)).for_each(|(part, centre)| {
-        let centre: Vec<i8> = centre.iter().map(|&c| (c ^ 0x80) as i8).collect();
+        let centre = offset_taken(centre);
         part.sort_by_cached_key(|&p| (squared_distance(&codes[p as usize * dim..][..dim], &centre), p));
     });
     (order, starts)
@@ -224,15 +247,17 @@ fn parted(starts: &[u32], centres: &Centroids) -> (Vec<u32>, Vec<i8>) {
         while last < end {
             last = end.min(last + WIDTH as u32);
             panels.push(last);
-            codes.extend(centre.iter().map(|&c| (c ^ 0x80) as i8));
+            codes.extend(offset_taken(centre));
         }
     }
     (panels, codes)
 }
 
-/// The largest difference of scores of a panel's rows, which are the slots.
+/// The largest difference of a panel's keys at each centre (the slots) and at its own.
 struct Farthest {
     own: [i32; PANEL],
+    /// Whether it is the panel's own centre that asks.
+    is_own: bool,
     far: Vec<i32>,
 }
 
@@ -242,11 +267,44 @@ impl Sink for Farthest {
         MIN_KEY_I8
     }
     #[inline(always)]
-    fn push(&mut self, slot: usize, first_group: u32, keys: &[i32; PANEL], _mask: u64) {
-        let own = self.own[slot];
-        let far: &mut [i32; PANEL] = (&mut self.far[first_group as usize..][..PANEL]).try_into().expect("padded");
-        // Those of padding are not looked at.
-        far.iter_mut().zip(keys).for_each(|(far, key)| *far = (*far).max(key.wrapping_sub(own)));
+    fn push(&mut self, slot: usize, _first_row: u32, keys: &[i32; PANEL], mask: u64) {
+        if self.is_own {
+            self.own = *keys;
+            return;
+        }
+        // Padding has one key at every centre: it counts as no difference only where no row is.
+        let pairs = keys.iter().zip(&self.own).enumerate();
+        self.far[slot] = match mask == (1 << PANEL) - 1 {
+            true => pairs.fold(i32::MIN, |far, (_, (key, own))| far.max(key.wrapping_sub(*own))),
+            false => {
+                pairs.filter(|(r, _)| mask >> r & 1 == 1).fold(i32::MIN, |far, (_, (key, own))| far.max(key - own))
+            }
+        };
+    }
+}
+
+/// The best centre (slot) of each row, of equals the first.
+struct Homes<'a> {
+    /// Half of each centre's squared norm, taken off.
+    half: &'a [i32],
+    best: [i32; PANEL],
+    home: [u32; PANEL],
+}
+
+impl Sink for Homes<'_> {
+    #[inline(always)]
+    fn threshold(&self, _slot: usize) -> i32 {
+        MIN_KEY_I8
+    }
+    #[inline(always)]
+    fn push(&mut self, slot: usize, _first_row: u32, keys: &[i32; PANEL], _mask: u64) {
+        let half = self.half[slot];
+        for r in 0..PANEL {
+            // Padding's may be anything: it has no home.
+            let key = keys[r].wrapping_add(half);
+            self.home[r] = if key > self.best[r] { slot as u32 } else { self.home[r] };
+            self.best[r] = self.best[r].max(key);
+        }
     }
 }
 

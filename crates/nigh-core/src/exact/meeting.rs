@@ -186,6 +186,7 @@ for_each_level! {
 mod tests {
     use super::*;
     use crate::cluster::rng::Rng;
+    use crate::kernel::panel::bias_i8;
     use crate::metric::Metric;
 
     /// Codes near `centres` of them, all equal if there is one and no `spread`.
@@ -208,7 +209,8 @@ mod tests {
     /// Of all pairs of a query and a panel, those that are seen. Panics where a row that matters is not.
     fn seen(rows: &[i8], dim: usize, queries: &[i8], k: usize, metric: Metric) -> (usize, usize) {
         let (n, num_queries) = (rows.len() / dim, queries.len() / dim);
-        let groups = Groups::new(rows, n, dim);
+        let bias: Vec<i32> = rows.chunks_exact(dim).map(|row| bias_i8(row, metric == Metric::L2)).collect();
+        let (groups, _) = Groups::new(rows, &bias, n, dim);
         let mut order = groups.order.clone();
         order.sort_unstable();
         assert!(order.iter().copied().eq(0..n as u32));

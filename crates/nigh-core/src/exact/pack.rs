@@ -2,7 +2,7 @@
 
 use super::rows::Rows;
 use super::sieve::WholeRows;
-use crate::kernel::panel::{FixedPanelsI8, bias_i8, num_panels, pack_f32, pack_i8};
+use crate::kernel::panel::{FixedPanelsI8, bias_of, num_panels, pack_f32, pack_i8, sum_and_norm2};
 use crate::kernel::{PANEL, Panel, PanelsI8};
 use crate::memory::Aligned;
 use crate::metric::squared_norm;
@@ -134,11 +134,11 @@ fn code_rows(
                     let prepared = squared_norm(y);
                     rows.clamp(y);
                     let lost = encode(y, &rows.quantizer.center, step, codes) as f64;
-                    let code_norm2: i32 = codes.iter().map(|&c| c as i32 * c as i32).sum();
+                    let (sum, code_norm2) = sum_and_norm2(codes);
                     let norm = (code_norm2 as f64).sqrt() * step as f64 + lost;
                     most = larger(most, [lost, norm, prepared, 0.0]);
                     place(data, lane, codes);
-                    bias[lane] = bias_i8(codes, !rows.is_dot());
+                    bias[lane] = bias_of(sum, if rows.is_dot() { 0 } else { code_norm2 });
                 }
                 most
             },

@@ -8,6 +8,7 @@ use crate::kernel::panel::pack_f32;
 use crate::kernel::{Level, MIN_KEY_F32, PANEL, Panel, Sink, scan_f32, score_of};
 use crate::memory::Aligned;
 use crate::metric::{Metric, squared_norm};
+use crate::parallel::for_each_level;
 use rayon::prelude::*;
 
 pub(super) struct Reduction {
@@ -71,7 +72,7 @@ impl Reduction {
     /// Reduces prepared rows (which are centred in place); returns what rounding may add to their distances.
     pub fn project(&self, y: &mut [f32], out: &mut [f32]) -> f64 {
         let dim = self.mean.len();
-        y.chunks_exact_mut(dim).for_each(|y| y.iter_mut().zip(&self.mean).for_each(|(y, m)| *y -= m));
+        y.chunks_exact_mut(dim).for_each(|y| subtract(y, &self.mean));
         self.basis.products(y, self.dim, out);
         let rows = y.chunks_exact(dim).zip(out.chunks_exact_mut(self.dim));
         rows.map(|(y, out)| self.rest(y, out)).fold(0.0, f64::max)
@@ -142,6 +143,15 @@ impl Matrix {
             unsafe { scan_f32(Level::current(), &pointers, panel, self.dim, &mut sink) };
         }
     }
+}
+
+#[inline(always)]
+fn subtract_body(y: &mut [f32], mean: &[f32]) {
+    y.iter_mut().zip(mean).for_each(|(y, m)| *y -= m);
+}
+
+for_each_level! {
+    fn subtract(y: &mut [f32], mean: &[f32]) = subtract_body;
 }
 
 /// `m` orthonormal rows that span about the most spread directions of the sample: subspace iteration on its second moments.

@@ -6,6 +6,7 @@ use crate::items::Items;
 use crate::kernel::PANEL;
 use crate::memory::prefetch;
 use crate::metric::{Metric, squared_norm};
+use crate::parallel::for_each_level;
 use crate::queries::Askers;
 use crate::space::Quantizer;
 use rayon::prelude::*;
@@ -150,10 +151,7 @@ impl<'a> Rows<'a> {
     pub fn clamp(&self, y: &mut [f32]) {
         if self.boxed {
             // As far as a code reaches without half a step.
-            let reach = 127.0 * self.quantizer.step;
-            for (y, &center) in y.iter_mut().zip(&self.quantizer.center) {
-                *y = y.max(center - reach).min(center + reach);
-            }
+            clamp_around(y, &self.quantizer.center, 127.0 * self.quantizer.step);
         }
     }
 
@@ -182,4 +180,15 @@ impl<'a> Rows<'a> {
             y.iter_mut().zip(&self.items.space.mean).for_each(|(y, m)| *y -= m);
         }
     }
+}
+
+#[inline(always)]
+fn clamp_around_body(y: &mut [f32], center: &[f32], reach: f32) {
+    for (y, &center) in y.iter_mut().zip(center) {
+        *y = y.max(center - reach).min(center + reach);
+    }
+}
+
+for_each_level! {
+    fn clamp_around(y: &mut [f32], center: &[f32], reach: f32) = clamp_around_body;
 }

@@ -3,9 +3,9 @@
 
 use super::bound::Bound;
 use super::reservoir::{Keys, Reservoirs};
-use crate::kernel::{PANEL, Sink};
+use crate::kernel::few::reaching;
+use crate::kernel::{Level, PANEL, Sink};
 use crate::memory::prefetch;
-use crate::parallel::for_each_level;
 
 /// Takes the survivors of a scan of reduced rows. Every row within a query's bound passes: either test excludes only what is
 /// proved to be farther.
@@ -18,6 +18,7 @@ pub(super) struct Sieve<'a, 'd> {
     whole: WholeRows<'a>,
     /// Whole queries, as offset codes.
     queries: &'a [u8],
+    level: Level,
     /// Rows that the reduced ones did not exclude.
     pub passed: usize,
 }
@@ -49,7 +50,7 @@ impl<'a, 'd> Sieve<'a, 'd> {
         queries: &'a [u8],
     ) -> Sieve<'a, 'd> {
         let thresholds = vec![Keys::Int8.min(); bounds.len()];
-        let mut sieve = Sieve { reservoirs, bounds, thresholds, whole, queries, passed: 0 };
+        let mut sieve = Sieve { reservoirs, bounds, thresholds, whole, queries, level: Level::current(), passed: 0 };
         (0..bounds.len()).for_each(|slot| sieve.raise(slot));
         sieve
     }
@@ -94,30 +95,12 @@ impl Sink for Sieve<'_, '_> {
         let (code_dim, first) = (self.whole.code_dim, first_row as usize);
         let query = &self.queries[slot * code_dim..][..code_dim];
         let rows = &self.whole.codes[first * code_dim..][..PANEL * code_dim];
-        let bias = &self.whole.bias[first..][..PANEL];
+        let bias = self.whole.bias[first..][..PANEL].try_into().expect("padded");
         let mut keys = [0; PANEL];
         self.passed += mask.count_ones() as usize;
-        let mask = reaching(query, rows, bias, mask, self.reservoirs.threshold(slot), &mut keys);
+        let mask = reaching(self.level, query, rows, bias, mask, self.reservoirs.threshold(slot), &mut keys);
         if mask != 0 && self.reservoirs.keep(slot, first_row, &keys, mask) {
             self.raise(slot);
         }
     }
-}
-
-#[inline(always)]
-fn reaching_body(query: &[u8], rows: &[i8], bias: &[i32], mask: u64, threshold: i32, keys: &mut [i32; PANEL]) -> u64 {
-    let (mut left, mut reached) = (mask, 0);
-    while left != 0 {
-        let r = left.trailing_zeros() as usize;
-        left &= left - 1;
-        let row = &rows[r * query.len()..][..query.len()];
-        keys[r] = bias[r] + query.iter().zip(row).map(|(&q, &x)| q as i32 * x as i32).sum::<i32>();
-        reached |= ((keys[r] >= threshold) as u64) << r;
-    }
-    reached
-}
-
-for_each_level! {
-    /// The rows of `mask` whose keys reach the threshold, and their keys.
-    fn reaching(query: &[u8], rows: &[i8], bias: &[i32], mask: u64, threshold: i32, keys: &mut [i32; PANEL]) -> u64 = reaching_body;
 }

@@ -7,7 +7,7 @@ use super::{Graph, RowCodes};
 use crate::cluster::{Clusters, signed};
 use crate::control::{Control, Error, Result, check};
 use crate::items::Items;
-use crate::kernel::pack::pack_offset_rows;
+use crate::kernel::pack::pack_rows;
 use crate::kernel::panel::bias_i8;
 use crate::kernel::{Level, MIN_KEY_I8, PANEL, Panel, Sink, scan_i8};
 use crate::memory::Aligned;
@@ -255,7 +255,7 @@ impl<'a> Tile<'a> {
             self.pointers.push(code.as_ptr());
         }
         // SAFETY: each pointer is to `dim` bytes of codes.
-        unsafe { pack_offset_rows(self.level, &mut self.panel, &self.pointers, dim) };
+        unsafe { pack_rows::<true>(self.level, &mut self.panel, &self.pointers, dim) };
         let panel = Panel { data: &self.panel[..], bias: &self.bias[..], num_rows: members.len(), first_row: 0 };
         let taken = u64::MAX >> (64 - members.len());
         let mut sink = Offers { places: self.places, insert: self.insert, rows: &self.rows, taken };

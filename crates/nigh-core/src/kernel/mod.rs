@@ -5,6 +5,7 @@
 //! the kernels as i32 keys in the same order: int8 scores as they are, f32 scores through [`key_of`].
 
 pub(crate) mod bits;
+pub(crate) mod few;
 pub(crate) mod gather;
 #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 mod grouped;

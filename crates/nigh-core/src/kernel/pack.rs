@@ -1,23 +1,33 @@
 //! Rows of codes into a panel, many at a time: the panel is their transpose, word by word.
 
-use super::panel::pack_offset_i8;
+use super::panel::{pack_i8, pack_offset_i8};
 use super::{Level, PANEL};
 
-/// Writes up to 48 rows of `dim` offset codes (a multiple of 4) into the first places of a panel's data, without the offset. What is
-/// behind them stays, or becomes zeros, which the bias of padding needs.
+/// Writes up to 48 rows of `dim` codes (a multiple of 4; with an offset, which is taken off, if `OFFSET`) into the first places of a
+/// panel's data. What is behind them stays, or becomes zeros, which the bias of padding needs.
 ///
 /// # Safety
 /// Each pointer is readable for `dim` bytes.
-pub(crate) unsafe fn pack_offset_rows(level: Level, panel_data: &mut [i8], rows: &[*const u8], dim: usize) {
+pub(crate) unsafe fn pack_rows<const OFFSET: bool>(
+    level: Level,
+    panel_data: &mut [i8],
+    rows: &[*const u8],
+    dim: usize,
+) {
     assert!(rows.len() <= PANEL && panel_data.len() == PANEL * dim && dim.is_multiple_of(4));
     match level {
         #[cfg(target_arch = "x86_64")]
         // SAFETY: the caller's, and a level is only ever one that the machine has.
-        Level::Avx512 => unsafe { avx512(panel_data, rows, dim) },
+        Level::Avx512 => unsafe { avx512::<OFFSET>(panel_data, rows, dim) },
         _ => {
             for (lane, &row) in rows.iter().enumerate() {
                 // SAFETY: the caller's.
-                pack_offset_i8(panel_data, lane, unsafe { std::slice::from_raw_parts(row, dim) });
+                unsafe {
+                    match OFFSET {
+                        true => pack_offset_i8(panel_data, lane, std::slice::from_raw_parts(row, dim)),
+                        false => pack_i8(panel_data, lane, std::slice::from_raw_parts(row as *const i8, dim)),
+                    }
+                }
             }
         }
     }
@@ -29,10 +39,10 @@ pub(crate) unsafe fn pack_offset_rows(level: Level, panel_data: &mut [i8], rows:
 /// As above, on a machine with AVX-512.
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq")]
-unsafe fn avx512(panel_data: &mut [i8], rows: &[*const u8], dim: usize) {
+unsafe fn avx512<const OFFSET: bool>(panel_data: &mut [i8], rows: &[*const u8], dim: usize) {
     use std::arch::x86_64::*;
     let words = dim / 4;
-    let offset = _mm512_set1_epi32(0x8080_8080u32 as i32);
+    let offset = _mm512_set1_epi32(if OFFSET { 0x8080_8080u32 as i32 } else { 0 });
     for (part, rows) in rows.chunks(16).enumerate() {
         for first in (0..words).step_by(16) {
             let count = (words - first).min(16);
@@ -92,13 +102,20 @@ mod tests {
             let mut rng = crate::cluster::rng::Rng::new(seed);
             let codes: Vec<u8> = (0..n * dim).map(|_| rng.next() as u8).collect();
             let rows: Vec<*const u8> = codes.chunks_exact(dim).map(|row| row.as_ptr()).collect();
-            let mut expected = vec![0i8; PANEL * dim];
-            codes.chunks_exact(dim).enumerate().for_each(|(lane, row)| pack_offset_i8(&mut expected, lane, row));
+            let (mut expected, mut without) = (vec![0i8; PANEL * dim], vec![0i8; PANEL * dim]);
+            for (lane, row) in codes.chunks_exact(dim).enumerate() {
+                pack_offset_i8(&mut expected, lane, row);
+                pack_i8(&mut without, lane, &row.iter().map(|&code| code as i8).collect::<Vec<i8>>());
+            }
             for level in Level::available() {
-                let mut panel = vec![0i8; PANEL * dim];
+                let (mut panel, mut plain) = (vec![0i8; PANEL * dim], vec![0i8; PANEL * dim]);
                 // SAFETY: `dim` bytes each.
-                unsafe { pack_offset_rows(level, &mut panel, &rows, dim) };
+                unsafe {
+                    pack_rows::<true>(level, &mut panel, &rows, dim);
+                    pack_rows::<false>(level, &mut plain, &rows, dim);
+                }
                 prop_assert_eq!(&panel, &expected, "{:?}", level);
+                prop_assert_eq!(&plain, &without, "{:?}", level);
             }
         }
     }

@@ -115,10 +115,22 @@ pub(crate) fn unpack_i8(panel_data: &[i8], lane: usize, out: &mut [u8]) {
 /// The bias of a row of codes: takes back the queries' offset and, for l2, half of the squared norm (rounded up).
 #[inline(always)]
 pub(crate) fn bias_i8(codes: &[i8], l2: bool) -> i32 {
-    let (mut sum, mut norm2) = (0i32, 0i32);
-    for &c in codes {
-        sum += c as i32;
-        norm2 += c as i32 * c as i32;
-    }
-    -128 * sum - if l2 { (norm2 + 1) / 2 } else { 0 }
+    let (sum, norm2) = sum_and_norm2(codes);
+    bias_of(sum, if l2 { norm2 } else { 0 })
+}
+
+/// The same of what [`sum_and_norm2`] gives; a norm of 0 where there is no distance.
+#[inline(always)]
+pub(crate) fn bias_of(sum: i32, norm2: i32) -> i32 {
+    -128 * sum - (norm2 + 1) / 2
+}
+
+#[inline(always)]
+fn sum_and_norm2_body(codes: &[i8]) -> (i32, i32) {
+    codes.iter().fold((0, 0), |(sum, norm2), &c| (sum + c as i32, norm2 + c as i32 * c as i32))
+}
+
+crate::parallel::for_each_level! {
+    /// Of a row of codes.
+    pub(crate) fn sum_and_norm2(codes: &[i8]) -> (i32, i32) = sum_and_norm2_body;
 }
