@@ -70,6 +70,7 @@ export async function serve<Params, Answer>(engine: QueryEngine<Params, Answer>)
     build: ({ params }: Task<Params>) => engine.build(items, { ...loaded, params }),
     async search({ out, rows, params }: Task<Params>) {
       const { k, batch } = loaded
+      const asked = { ...loaded, params }
       const { vectors, dim } = rows === null || rows === undefined ? queries : taken(readRows(rows), queries)
       const total = vectors.length / dim
       const step = batch ?? total
@@ -78,7 +79,7 @@ export async function serve<Params, Answer>(engine: QueryEngine<Params, Answer>)
         const answers: Answer[] = []
         for (const at of starts) {
           const some = { vectors: vectors.subarray(at * dim, (at + step) * dim), dim }
-          answers.push(await engine.ask(some, { ...loaded, params }))
+          answers.push(await engine.ask(some, asked))
         }
         return answers
       })
