@@ -639,6 +639,8 @@ export interface Addon {
   /** An IPC stream with the schema that `withColumn` makes of one. */
   schemaWithColumn(schemaIpc: Uint8Array, name: string, expression: string): Uint8Array
   concatArrow(tables: NativeArrow[]): Answer<NativeArrow>
+  /** No number is NaN or an infinity. */
+  allFinite(values: Float32Array): boolean
   /** Several sources are one table. */
   openScan(
     sources: { path?: string; ipc?: Uint8Array }[],

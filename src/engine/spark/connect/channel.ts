@@ -1,4 +1,5 @@
 // Calls of the SparkConnectService over grpc-js, with messages of gen/.
+import { createRequire } from 'node:module'
 import {
   create,
   type DescMessage,
@@ -7,7 +8,7 @@ import {
   type MessageShape,
   toBinary,
 } from '@bufbuild/protobuf'
-import { Client, type ClientReadableStream, credentials, Metadata, type ServiceError } from '@grpc/grpc-js'
+import type { Client, ClientReadableStream, Metadata, ServiceError } from '@grpc/grpc-js'
 import type { SparkAddress } from './url.ts'
 
 const SERVICE = '/spark.connect.SparkConnectService/'
@@ -24,6 +25,9 @@ export interface ChannelOptions {
   connectTimeoutMs?: number | undefined
 }
 
+/** Loaded by the first channel: all that imports nigh would pay for it otherwise. */
+const grpc = () => createRequire(import.meta.url)('@grpc/grpc-js') as typeof import('@grpc/grpc-js')
+
 export class Channel {
   readonly server: string
   readonly #client: Client
@@ -31,6 +35,7 @@ export class Channel {
 
   constructor(address: SparkAddress, { ca }: ChannelOptions) {
     this.server = `${address.host}:${address.port}`
+    const { Client, credentials, Metadata } = grpc()
     this.#metadata = new Metadata()
     if (address.token !== undefined) this.#metadata.set('authorization', `Bearer ${address.token}`)
     for (const [name, value] of Object.entries(address.headers)) this.#metadata.set(name.toLowerCase(), value)
