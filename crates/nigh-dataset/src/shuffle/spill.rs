@@ -30,7 +30,8 @@ impl SpillFile {
     pub fn append(&self, bytes: &[u8]) -> Result<Segment> {
         let mut end = self.end.lock().unwrap_or_else(PoisonError::into_inner);
         let segment = Segment { start: *end, length: bytes.len() };
-        self.file.write_all_at(bytes, segment.start).map_err(|e| failed(&self.dir, *end + bytes.len() as u64, &e))?;
+        nigh_core::without_file_size_signal(|| self.file.write_all_at(bytes, segment.start))
+            .map_err(|e| failed(&self.dir, *end + bytes.len() as u64, &e))?;
         *end += bytes.len() as u64;
         Ok(segment)
     }
@@ -49,13 +50,12 @@ fn failed(dir: &Path, bytes: u64, cause: &io::Error) -> TableError {
         let megabytes = |bytes: u64| format!("{:.1} MB", bytes as f64 / 1e6);
         let free = nigh_core::free_bytes(dir).map_or("unknown".into(), megabytes);
         let text = format!(
-            "{dir_name}: a temporary file of {} does not fit ({cause}; free: {free}); name another directory with --tmp, or give \
-             more --memory",
+            "{dir_name}: a temporary file of {} does not fit ({cause}; free: {free}); name another directory with \
+             tmp, or give more memory",
             megabytes(bytes)
         );
         return TableError::new("TMP_DISK_FULL", text);
     }
-    let text =
-        format!("{dir_name}: a temporary file cannot be used there ({cause}); name another directory with --tmp");
+    let text = format!("{dir_name}: a temporary file cannot be used there ({cause}); name another directory with tmp");
     TableError::new("TMP_UNWRITABLE", text)
 }
