@@ -9,7 +9,8 @@ import { writeClustered } from '../support/tables.ts'
 
 const directory = temporaryDirectory()
 const at = (name: string) => join(directory, name)
-const [small, large, queries, model] = [at('small.arrow'), at('large.arrow'), at('queries.arrows'), at('model')]
+const [small, large] = [at('small.arrow'), at('large.arrow')]
+const [few, queries, model] = [at('few.arrow'), at('queries.arrows'), at('model')]
 
 function ran(...args: string[]): void {
   const { code, stderr } = nigh([...args, '-q'])
@@ -22,6 +23,7 @@ beforeAll(async () => {
   writeClustered(queries, { rows: 20_000, dim: 128, seed: 2 })
   await (await readTable(rows)).withColumn('part', 'id % 4').write(large)
   ran('convert', large, small, '--filter', 'id < 300')
+  ran('convert', queries, few, '--filter', 'id < 300')
   writeFileSync(at('exact.json'), JSON.stringify({ kind: 'BruteForce', k: 100, numThreads: 1 }))
   ran('fit', at('exact.json'), rows, '--out', model)
 })
@@ -112,12 +114,13 @@ describe.each([
   const to = out.replace(/[^:]*$/, path)
 
   test.each(SIGNALS)('%s', async (signal) => {
-    ran('convert', small, to, '--mode', 'overwrite', '--columns', 'id')
+    const write = (from: string) => ['transform', model, from, '--out', to, '--mode', 'overwrite']
+    ran(...write(few))
     // A Delta table gets its first file with the first answers.
     const working = out.startsWith('delta:') ? () => sleep(2500) : atWork
-    await killed(signal, ['transform', model, queries, '--out', to, '--mode', 'overwrite'], path, working)
+    await killed(signal, write(queries), path, working)
     expect(await columnOf(to, 'id')).toEqual(before)
-    ran('convert', small, to, '--mode', 'overwrite', '--columns', 'id')
+    ran(...write(few))
     expect(everything(path).filter((name) => name.includes('.tmp'))).toEqual([])
   })
 })
