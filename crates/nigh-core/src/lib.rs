@@ -46,5 +46,5 @@ pub use metric::Metric;
 pub use neighbors::{Neighbors, recall};
 pub use queries::{Queries, pair_distances};
 pub use sparse::{Sparse, SparseItems, SparseQueries, SparseRow};
-pub use spill::{SpillTo, free_bytes, without_file_size_signal};
+pub use spill::{SpillTo, free_bytes};
 pub use store::{Store, StoreMut};

@@ -187,7 +187,7 @@ fn allocate(file: &File, bytes: usize) -> io::Result<()> {
 
 /// A file beyond the process's limit (`ulimit -f`) raises a signal besides the error, which would end the process: it is held
 /// back on this thread, and taken off again.
-pub fn without_file_size_signal<T>(work: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
+fn without_file_size_signal<T>(work: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
     // SAFETY: the sets are initialised by sigemptyset before they are read, and the old mask is restored.
     unsafe {
         let (mut held, mut before) = (std::mem::zeroed::<libc::sigset_t>(), std::mem::zeroed::<libc::sigset_t>());
