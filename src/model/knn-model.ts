@@ -1,8 +1,7 @@
 import { join } from 'node:path'
 import type { Table } from 'apache-arrow'
 import { type EngineCall, StageClock } from '../engine/engine.ts'
-import { runLocally } from '../engine/local/run.ts'
-import { invalidOption, NighError } from '../errors.ts'
+import { NighError } from '../errors.ts'
 import type { MemoryPlan } from '../join/memory.ts'
 import { isOfBits } from '../join/metric.ts'
 import type { SinkOptions } from '../merge/neighbor-sink.ts'
@@ -25,7 +24,7 @@ import { type KnnParams, NEAREST_NEIGHBORS_PARAMS, type NearestNeighborsOptions 
 import { type SaveOptions, saveDirectory } from './model-directory.ts'
 import { buildItems, type ModelItems, summaries } from './model-items.ts'
 import { explain, given } from './params.ts'
-import { searchItems } from './search-items.ts'
+import { joinItems, searchItems } from './search-items.ts'
 
 export interface TransformToOptions extends EngineCall {
   /** What to do with an output that exists; only a Delta table can be appended to. Default: as the params say, `error`. */
@@ -76,7 +75,7 @@ export class KnnModel implements AsyncDisposable {
   /** The partitions and how many items each has: a table (partition, size). */
   partitionSummaries(): Table {
     if (this.#disposed) throw disposed()
-    return summaries(this.#items)
+    return summaries(this.#items, this.params.numPartitions)
   }
 
   /** The queries with their neighbors in one more column. Every column of the queries is there, unless `outputFormat` is minimal. */
@@ -98,21 +97,13 @@ export class KnnModel implements AsyncDisposable {
     })
   }
 
-  /** The neighbors of each item among the others. */
+  /** The neighbors of each item among the others; of a model of partitions, among those of its own, partition after partition. */
   joinSelf(options: OutputOptions = {}): Promise<JoinResult> {
     return this.#inTurn(async () => {
       const { params } = this
-      const [only] = this.#items.parts
-      if (this.#items.parts.length !== 1 || params.partitionCol !== undefined) {
-        throw invalidOption(
-          'partitionCol',
-          'a model of partitions does not join itself: transform its items, with excludeSelf and queryPartitionsCol',
-        )
-      }
       checkOutputs(options.to, params)
       const clock = new StageClock()
-      const search = { index: only!.index, queries: undefined, params, memory: this.#memory }
-      const outcome = await runLocally(search, sinkOf(params, options), clock, options)
+      const outcome = await joinItems(this.#items, params, this.#memory, sinkOf(params, options), clock, options)
       return finished(this.#items.table, undefined, params, clock, outcome, await this.#duplicates(options), options)
     })
   }

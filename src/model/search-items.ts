@@ -53,6 +53,31 @@ export async function searchItems(
   }
 }
 
+/** The k nearest items of each item, of those in its own part, written to a sink in the order of the parts. */
+export async function joinItems(
+  items: ModelItems,
+  params: KnnParams,
+  memory: MemoryPlan,
+  sink: SinkOptions,
+  clock: StageClock,
+  options: EngineCall,
+): Promise<LocalOutcome> {
+  const { groups, parts, table } = items
+  if (!groups) return runLocally({ index: parts[0]!.index, queries: undefined, params, memory }, sink, clock, options)
+  const k = Math.min(params.k, Math.max(1, table.numRows))
+  const candidates = callNow((native) => native.createCandidates(table.numRows, k))
+  const outcomes: LocalOutcome[] = []
+  for (const part of parts) {
+    const rows = Uint32Array.from({ length: part.count }, (_, i) => part.first + i)
+    const into = collector(candidates, { part, rows })
+    const join = { index: part.index, queries: undefined, params: { ...params, k }, memory }
+    outcomes.push(await runLocally(join, { ...sink, path: undefined, into }, clock, options))
+  }
+  const merged = { items, queries: undefined, candidates, matches: undefined, k }
+  const written = await writeMerged(merged, sink, clock, options)
+  return { ...combined(outcomes, { items, queries: undefined, params, memory }), written }
+}
+
 interface Asked {
   part: Part
   /** The queries that see the part. */
@@ -79,7 +104,7 @@ async function* askedParts(items: ModelItems, queries: NativeTable, params: KnnP
 }
 
 /** Takes the neighbors of one part in. */
-function collector(candidates: NativeCandidates, { part, rows }: Asked): NeighborTarget {
+function collector(candidates: NativeCandidates, { part, rows }: Pick<Asked, 'part' | 'rows'>): NeighborTarget {
   let neighbors = 0
   return {
     write(first, found) {
@@ -93,7 +118,8 @@ function collector(candidates: NativeCandidates, { part, rows }: Asked): Neighbo
 
 interface Merged {
   items: ModelItems
-  queries: NativeTable
+  /** Undefined: the items themselves. */
+  queries: NativeTable | undefined
   candidates: NativeCandidates
   matches: NativeIdMatches | undefined
   k: number
@@ -106,10 +132,11 @@ async function writeMerged(
   { signal }: EngineCall,
 ): Promise<LocalOutcome['written']> {
   const sink = NeighborSink.create(items, queries, options)
+  const { numRows } = queries ?? items.table
   try {
     return await clock.time('write', async () => {
-      for (let first = 0; first < queries.numRows; first += BLOCK_ROWS) {
-        const count = Math.min(BLOCK_ROWS, queries.numRows - first)
+      for (let first = 0; first < numRows; first += BLOCK_ROWS) {
+        const count = Math.min(BLOCK_ROWS, numRows - first)
         const found = callNow(() => candidates.neighbors(first, count))
         const others = matches ? await call(() => matches.withoutOwn(first, found, k), { signal }) : found
         await sink.write(first, others, { signal })
@@ -132,7 +159,8 @@ function combined(
     (best, outcome) => (best && best.plan.shape.items >= outcome.plan.shape.items ? best : outcome),
     undefined,
   )
-  const shape = { queries: queries.numRows, items: items.table.numRows, dim: items.table.dim, self: false }
+  const { numRows, dim } = items.table
+  const shape = { queries: queries?.numRows ?? numRows, items: numRows, dim, self: queries === undefined }
   if (!largest) {
     const { level } = callNow((native) => native.cpu())
     const plan = planJoin(shape, { ...params, exact: true, recall: 1 }, level, { memory })
