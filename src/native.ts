@@ -329,7 +329,7 @@ export interface NativeGroups extends Disposable {
 }
 
 /** The best neighbors so far of queries that meet the partitions one after the other. */
-export interface NativeCandidates {
+export interface NativeCandidates extends Disposable {
   add(found: NativeNeighbors, queries: Uint32Array, firstItem: number): Promise<void>
   neighbors(first: number, count: number): NativeNeighbors
 }

@@ -9,6 +9,7 @@ import { call, type NativeTable } from '../native.ts'
 import { openTable } from '../table/read.ts'
 import { type Ids, isVectors, type TableInput } from '../table/source.ts'
 import { appended, idTable, without } from './change-items.ts'
+import { grown, inOneTable } from './grow-items.ts'
 import type { JoinResult } from './join-result.ts'
 import {
   checkOutputs,
@@ -102,6 +103,9 @@ export class KnnModel implements AsyncDisposable {
     return this.#inTurn(async () => {
       const { params } = this
       checkOutputs(options.to, params)
+      if (!this.#items.groups && this.#items.parts.length > 1) {
+        await this.#replace((await inOneTable(this.#items, options)).table, options)
+      }
       const clock = new StageClock()
       const outcome = await joinItems(this.#items, params, this.#memory, sinkOf(params, options), clock, options)
       return finished(this.#items.table, undefined, params, clock, outcome, await this.#duplicates(options), options)
@@ -110,7 +114,8 @@ export class KnnModel implements AsyncDisposable {
 
   /**
    * Adds items. One with the id of another takes its place: of several with one id the last stays. Their ids must be of the
-   * model's kind. The model is prepared anew, which takes about as long as `fit`.
+   * model's kind. Where the items are in lists, new ones are searched beside them; otherwise, where ids are replaced, and where new
+   * ones have become a tenth, the model is prepared anew, which takes about as long as `fit`.
    */
   append(items: TableInput, options: EngineCall = {}): Promise<{ added: number; replaced: number }> {
     return this.#inTurn(() => this.#append(items, options))
@@ -121,7 +126,11 @@ export class KnnModel implements AsyncDisposable {
     return this.#inTurn(async () => {
       const before = this.numItems
       const table = await idTable(ids, options)
-      const rest = await without(this.#items, table, options).finally(() => table.dispose())
+      const held = await inOneTable(this.#items, options)
+      const rest = await without(held, table, options).finally(() => {
+        table.dispose()
+        held.dispose()
+      })
       await this.#replace(rest, options)
       return { deleted: before - this.numItems }
     })
@@ -131,10 +140,14 @@ export class KnnModel implements AsyncDisposable {
   save(path: string, options: SaveOptions = {}): Promise<void> {
     return this.#inTurn(() =>
       saveDirectory(path, options, async (directory) => {
-        const { table, vectors, parts, groups } = this.#items
+        const { signal } = options
+        const { table, parts, groups } = this.#items
         const vectorCol = this.params.item.featuresCol ?? 'vector'
         const file = join(directory, 'items.arrow')
-        await call((native, job) => native.writeItems(file, table, vectors, vectorCol, job), { signal: options.signal })
+        const held = await inOneTable(this.#items, { signal })
+        const write = () =>
+          call((native, job) => native.writeItems(file, held.table, held.vectors, vectorCol, job), { signal })
+        await write().finally(() => held.dispose())
         const facts = {
           metric: this.params.metric,
           dim: table.dim,
@@ -142,7 +155,8 @@ export class KnnModel implements AsyncDisposable {
           numPartitions: groups ? parts.length : this.params.numPartitions,
           idCol: table.idCol,
           idType: table.idType,
-          effort: parts.map(({ usual }) => usual ?? null),
+          // Those of new items beside the lists are for few.
+          effort: (groups ? parts : parts.slice(0, 1)).map(({ usual }) => usual ?? null),
         }
         const { initialModelPath: _, ...params } = given(this.#options)
         return { kind: this.kind, params, facts }
@@ -215,7 +229,13 @@ export class KnnModel implements AsyncDisposable {
     const table = await readSide(open, this.#memory, clock, options)
     try {
       const before = this.numItems
-      const { merged, replaced } = await appended(this.#items, table, options)
+      const items = await grown(this.#items, table, params, this.#memory, clock, options)
+      if (items) {
+        this.#items = items
+        return { added: this.numItems - before, replaced: 0 }
+      }
+      const held = await inOneTable(this.#items, options)
+      const { merged, replaced } = await appended(held, table, options).finally(() => held.dispose())
       await this.#replace(merged, options)
       return { added: this.numItems - before, replaced }
     } finally {
