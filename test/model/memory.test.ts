@@ -12,8 +12,8 @@ const at = (name: string) => join(directory, name)
 const [dim, k, numQueries, numItems] = [8, 400, 60_000, 2000]
 const MEGABYTE = 1e6
 const BUDGET = 100 * MEGABYTE
-/** Beyond the budget, for the process itself. */
-const ALLOWED = 150 * MEGABYTE
+/** Beyond the budget: 100 for the process with all of the library, and batches on their way to the file. */
+const ALLOWED = 180 * MEGABYTE
 
 function table(rows: number, seed: number): Table {
   const type = new FixedSizeList(dim, new Field('item', new Float32(), false))
