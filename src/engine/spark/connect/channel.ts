@@ -1,5 +1,4 @@
 // Calls of the SparkConnectService over grpc-js, with messages of gen/.
-import { createRequire } from 'node:module'
 import {
   create,
   type DescMessage,
@@ -25,17 +24,17 @@ export interface ChannelOptions {
   connectTimeoutMs?: number | undefined
 }
 
-/** Loaded by the first channel: all that imports nigh would pay for it otherwise. */
-const grpc = () => createRequire(import.meta.url)('@grpc/grpc-js') as typeof import('@grpc/grpc-js')
-
 export class Channel {
   readonly server: string
   readonly #client: Client
   readonly #metadata: Metadata
 
-  constructor(address: SparkAddress, { ca }: ChannelOptions) {
+  private constructor(
+    { Client, credentials, Metadata }: typeof import('@grpc/grpc-js'),
+    address: SparkAddress,
+    { ca }: ChannelOptions,
+  ) {
     this.server = `${address.host}:${address.port}`
-    const { Client, credentials, Metadata } = grpc()
     this.#metadata = new Metadata()
     if (address.token !== undefined) this.#metadata.set('authorization', `Bearer ${address.token}`)
     for (const [name, value] of Object.entries(address.headers)) this.#metadata.set(name.toLowerCase(), value)
@@ -50,6 +49,11 @@ export class Channel {
       'grpc.initial_reconnect_backoff_ms': 200,
       'grpc.max_reconnect_backoff_ms': 2000,
     })
+  }
+
+  /** gRPC is loaded by the first channel: all that imports nigh would pay for it otherwise. */
+  static async open(address: SparkAddress, options: ChannelOptions): Promise<Channel> {
+    return new Channel(await import('@grpc/grpc-js'), address, options)
   }
 
   unary<I extends DescMessage, O extends DescMessage>(
