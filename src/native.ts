@@ -329,7 +329,7 @@ export interface NativeGroups extends Disposable {
 }
 
 /** The best neighbors so far of queries that meet the partitions one after the other. */
-export interface NativeCandidates {
+export interface NativeCandidates extends Disposable {
   add(found: NativeNeighbors, queries: Uint32Array, firstItem: number): Promise<void>
   neighbors(first: number, count: number): NativeNeighbors
 }
@@ -639,6 +639,8 @@ export interface Addon {
   /** An IPC stream with the schema that `withColumn` makes of one. */
   schemaWithColumn(schemaIpc: Uint8Array, name: string, expression: string): Uint8Array
   concatArrow(tables: NativeArrow[]): Answer<NativeArrow>
+  /** No number is NaN or an infinity. */
+  allFinite(values: Float32Array): boolean
   /** Several sources are one table. */
   openScan(
     sources: { path?: string; ipc?: Uint8Array }[],

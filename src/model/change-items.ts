@@ -45,6 +45,20 @@ export async function appended(
   }
 }
 
+/** Of rows to be added, those that stay: the last of each id. Undefined where the table has one of their ids already. */
+export async function latestOf(
+  table: NativeTable,
+  added: NativeTable,
+  { signal }: EngineCall,
+): Promise<Uint32Array | undefined> {
+  const matches = await call((native) => native.matchIds(added, table), { signal })
+  try {
+    return matches.own.every((own) => own === NO_ROW) ? lastOfEach(matches.first) : undefined
+  } finally {
+    matches.dispose()
+  }
+}
+
 /** The rows whose ids are not among those of `named`. */
 export async function without(
   { table, vectors }: HeldTable,

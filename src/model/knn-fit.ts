@@ -105,8 +105,8 @@ export function itemColumns({ item, partitionCol }: KnnParams): string[] {
   return partitionCol === undefined ? item.columns : [...item.columns, partitionCol]
 }
 
-function isCopied({ partitionCol, numPartitions }: KnnParams): boolean {
-  return partitionCol !== undefined || numPartitions > 1
+function isCopied({ partitionCol }: KnnParams): boolean {
+  return partitionCol !== undefined
 }
 
 /** The memory of a model whose items are in memory already. */

@@ -1,8 +1,7 @@
 import { join } from 'node:path'
 import type { Table } from 'apache-arrow'
 import { type EngineCall, StageClock } from '../engine/engine.ts'
-import { runLocally } from '../engine/local/run.ts'
-import { invalidOption, NighError } from '../errors.ts'
+import { NighError } from '../errors.ts'
 import type { MemoryPlan } from '../join/memory.ts'
 import { isOfBits } from '../join/metric.ts'
 import type { SinkOptions } from '../merge/neighbor-sink.ts'
@@ -10,6 +9,7 @@ import { call, type NativeTable } from '../native.ts'
 import { openTable } from '../table/read.ts'
 import { type Ids, isVectors, type TableInput } from '../table/source.ts'
 import { appended, idTable, without } from './change-items.ts'
+import { grown, inOneTable } from './grow-items.ts'
 import type { JoinResult } from './join-result.ts'
 import {
   checkOutputs,
@@ -25,7 +25,7 @@ import { type KnnParams, NEAREST_NEIGHBORS_PARAMS, type NearestNeighborsOptions 
 import { type SaveOptions, saveDirectory } from './model-directory.ts'
 import { buildItems, type ModelItems, summaries } from './model-items.ts'
 import { explain, given } from './params.ts'
-import { searchItems } from './search-items.ts'
+import { joinItems, searchItems } from './search-items.ts'
 
 export interface TransformToOptions extends EngineCall {
   /** What to do with an output that exists; only a Delta table can be appended to. Default: as the params say, `error`. */
@@ -76,7 +76,7 @@ export class KnnModel implements AsyncDisposable {
   /** The partitions and how many items each has: a table (partition, size). */
   partitionSummaries(): Table {
     if (this.#disposed) throw disposed()
-    return summaries(this.#items)
+    return summaries(this.#items, this.params.numPartitions)
   }
 
   /** The queries with their neighbors in one more column. Every column of the queries is there, unless `outputFormat` is minimal. */
@@ -98,28 +98,24 @@ export class KnnModel implements AsyncDisposable {
     })
   }
 
-  /** The neighbors of each item among the others. */
+  /** The neighbors of each item among the others; of a model of partitions, among those of its own, partition after partition. */
   joinSelf(options: OutputOptions = {}): Promise<JoinResult> {
     return this.#inTurn(async () => {
       const { params } = this
-      const [only] = this.#items.parts
-      if (this.#items.parts.length !== 1 || params.partitionCol !== undefined) {
-        throw invalidOption(
-          'partitionCol',
-          'a model of partitions does not join itself: transform its items, with excludeSelf and queryPartitionsCol',
-        )
-      }
       checkOutputs(options.to, params)
+      if (!this.#items.groups && this.#items.parts.length > 1) {
+        await this.#replace((await inOneTable(this.#items, options)).table, options)
+      }
       const clock = new StageClock()
-      const search = { index: only!.index, queries: undefined, params, memory: this.#memory }
-      const outcome = await runLocally(search, sinkOf(params, options), clock, options)
+      const outcome = await joinItems(this.#items, params, this.#memory, sinkOf(params, options), clock, options)
       return finished(this.#items.table, undefined, params, clock, outcome, await this.#duplicates(options), options)
     })
   }
 
   /**
    * Adds items. One with the id of another takes its place: of several with one id the last stays. Their ids must be of the
-   * model's kind. The model is prepared anew, which takes about as long as `fit`.
+   * model's kind. Where the items are in lists, new ones are searched beside them; otherwise, where ids are replaced, and where new
+   * ones have become a tenth, the model is prepared anew, which takes about as long as `fit`.
    */
   append(items: TableInput, options: EngineCall = {}): Promise<{ added: number; replaced: number }> {
     return this.#inTurn(() => this.#append(items, options))
@@ -130,7 +126,11 @@ export class KnnModel implements AsyncDisposable {
     return this.#inTurn(async () => {
       const before = this.numItems
       const table = await idTable(ids, options)
-      const rest = await without(this.#items, table, options).finally(() => table.dispose())
+      const held = await inOneTable(this.#items, options)
+      const rest = await without(held, table, options).finally(() => {
+        table.dispose()
+        held.dispose()
+      })
       await this.#replace(rest, options)
       return { deleted: before - this.numItems }
     })
@@ -140,10 +140,14 @@ export class KnnModel implements AsyncDisposable {
   save(path: string, options: SaveOptions = {}): Promise<void> {
     return this.#inTurn(() =>
       saveDirectory(path, options, async (directory) => {
-        const { table, vectors, parts, groups } = this.#items
+        const { signal } = options
+        const { table, parts, groups } = this.#items
         const vectorCol = this.params.item.featuresCol ?? 'vector'
         const file = join(directory, 'items.arrow')
-        await call((native, job) => native.writeItems(file, table, vectors, vectorCol, job), { signal: options.signal })
+        const held = await inOneTable(this.#items, { signal })
+        const write = () =>
+          call((native, job) => native.writeItems(file, held.table, held.vectors, vectorCol, job), { signal })
+        await write().finally(() => held.dispose())
         const facts = {
           metric: this.params.metric,
           dim: table.dim,
@@ -151,7 +155,8 @@ export class KnnModel implements AsyncDisposable {
           numPartitions: groups ? parts.length : this.params.numPartitions,
           idCol: table.idCol,
           idType: table.idType,
-          effort: parts.map(({ usual }) => usual ?? null),
+          // Those of new items beside the lists are for few.
+          effort: (groups ? parts : parts.slice(0, 1)).map(({ usual }) => usual ?? null),
         }
         const { initialModelPath: _, ...params } = given(this.#options)
         return { kind: this.kind, params, facts }
@@ -224,7 +229,13 @@ export class KnnModel implements AsyncDisposable {
     const table = await readSide(open, this.#memory, clock, options)
     try {
       const before = this.numItems
-      const { merged, replaced } = await appended(this.#items, table, options)
+      const items = await grown(this.#items, table, params, this.#memory, clock, options)
+      if (items) {
+        this.#items = items
+        return { added: this.numItems - before, replaced: 0 }
+      }
+      const held = await inOneTable(this.#items, options)
+      const { merged, replaced } = await appended(held, table, options).finally(() => held.dispose())
       await this.#replace(merged, options)
       return { added: this.numItems - before, replaced }
     } finally {

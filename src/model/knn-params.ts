@@ -14,7 +14,7 @@ export interface NearestNeighborsOptions extends JoinOptions {
   excludeSelf?: boolean | undefined
   /** `full`: every column of the queries; `minimal`: their ids alone. Default `full`. */
   outputFormat?: OutputFormat | undefined
-  /** Parts that the items are searched in, 1 or more; the answer does not depend on it. Default 1. */
+  /** Parts of the items, 1 or more, as `partitionSummaries` tells them; neither the answer nor the time depends on it. Default 1. */
   numPartitions?: number | undefined
   /** The items' column of partitions: integers, strings, dates or booleans. */
   partitionCol?: string | undefined
@@ -60,7 +60,7 @@ const SHARED: readonly ParamDoc[] = [
   doc('excludeSelf', "leave out the item that has the query's own id", false),
   doc('outputFormat', 'full: every column of the queries; minimal: their ids alone', 'full'),
   doc('columns', 'item columns to carry into the neighbors', []),
-  doc('numPartitions', 'parts that the items are searched in, 1 to 65536; the answer does not depend on it', 1),
+  doc('numPartitions', 'parts of the items, 1 to 65536; neither the answer nor the time depends on it', 1),
   doc('partitionCol', "the items' column of partitions: integers, strings, dates or booleans"),
   doc('queryPartitionsCol', "the queries' column of a partition or a list of them; without it a query sees them all"),
   doc('initialModelPath', 'a saved model that the items are appended to'),

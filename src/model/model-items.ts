@@ -1,4 +1,5 @@
-// The items of a model, ready to be searched: one index, or one for each partition.
+// The items of a model, ready to be searched: one index, or one for each value of `partitionCol`. Any other number of partitions
+// is a way to look at one index: its threads share it, and to search it in pieces would only take longer.
 import { type Table, tableFromArrays, tableFromIPC } from 'apache-arrow'
 import type { EngineCall, StageClock } from '../engine/engine.ts'
 import { type UsualEffort, usualEffort } from '../engine/local/usual.ts'
@@ -31,7 +32,7 @@ export interface ModelItems {
 
 /**
  * Makes a table searchable, and takes it. Where an exact search of as many queries would be slower the rows of a part are put
- * into lists; how much of them batches of few queries have to search is found out on samples of the items, unless `known` says.
+ * into lists; how much of them batches of few queries have to search is found out on samples of the items, unless it was `saved`.
  */
 export async function buildItems(
   given: NativeTable,
@@ -39,7 +40,7 @@ export async function buildItems(
   memory: MemoryPlan,
   clock: StageClock,
   options: EngineCall,
-  known?: readonly (UsualEffort | null)[],
+  saved?: readonly (UsualEffort | null)[],
 ): Promise<ModelItems> {
   let table = given
   const held: { dispose(): void }[] = []
@@ -64,13 +65,11 @@ export async function buildItems(
       table.dispose()
       table = ordered
       starts.push(...grouped.starts.subarray(1))
-    } else {
-      const { numRows } = table
-      const numParts = Math.max(1, Math.min(params.numPartitions, numRows))
-      for (let part = 1; part <= numParts; part++) starts.push(Math.floor((numRows * part) / numParts))
-    }
+    } else starts.push(table.numRows)
     const parts: Part[] = []
-    const whole = groups === undefined && starts.length === 2
+    const whole = groups === undefined
+    // Models saved by former versions may have been in other parts.
+    const known = saved?.length === starts.length - 1 ? saved : undefined
     for (let at = 0; at + 1 < starts.length; at++) {
       const [first, count] = [starts[at]!, starts[at + 1]! - starts[at]!]
       const index = await create(() =>
@@ -114,10 +113,12 @@ async function prepare(
 }
 
 /** The partitions and how many items each has: a table (partition, size). */
-export function summaries({ groups, parts }: ModelItems): Table {
+export function summaries({ groups, table: { numRows } }: ModelItems, numPartitions: number): Table {
   if (groups) return tableFromIPC(callNow(() => groups.summaryIpc()))
+  const count = Math.max(1, Math.min(numPartitions, numRows))
+  const start = (partition: number) => Math.floor((numRows * partition) / count)
   return tableFromArrays({
-    partition: Int32Array.from(parts, (_, i) => i),
-    size: BigInt64Array.from(parts, ({ count }) => BigInt(count)),
+    partition: Int32Array.from({ length: count }, (_, i) => i),
+    size: BigInt64Array.from({ length: count }, (_, i) => BigInt(start(i + 1) - start(i))),
   })
 }

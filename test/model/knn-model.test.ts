@@ -2,6 +2,7 @@
 import { describe, expect, test } from 'vitest'
 import { BruteForce, NearestNeighbors } from '../../src/index.ts'
 import { arrowTable, neighborsOf, types } from '../support/arrow.ts'
+import { randomVectors, trueDistance } from '../support/oracle.ts'
 
 const vectors = [
   [0.011, 0.2341],
@@ -132,19 +133,16 @@ describe.each([
     ])
   })
 
-  test('wide rows', async () => {
-    const dim = 4000
-    const wide = (rows: number, seed: number) =>
-      arrowTable({
-        id: ['int', Array.from({ length: rows }, (_, i) => i)],
-        vector: [
-          'floats',
-          Array.from({ length: rows }, (_, i) => Array.from({ length: dim }, (_, j) => Math.sin(i * j + seed))),
-        ],
-      })
-    await using model = await new Estimator({ k: 1 }).fit(wide(60, 0))
-    expect(neighborsOf(await model.transform(wide(60, 0))).map(({ ids }) => ids[0])).toEqual(
-      Array.from({ length: 60 }, (_, i) => i),
-    )
+  test('wide rows', { timeout: 120_000 }, async () => {
+    const [rows, dim] = [4000, 3000]
+    const items = { ids: Array.from({ length: rows }, (_, i) => i), vectors: randomVectors(rows, dim, 5), dim }
+    const row = (i: number) => items.vectors.subarray(i * dim, i * dim + dim)
+    await using model = await new Estimator({ k: 2 }).fit(items)
+    const answer = neighborsOf(await model.transform(items))
+    expect(answer.map(({ ids }) => ids[0])).toEqual(items.ids)
+    for (const query of [0, 1999, 3999]) {
+      const distances = items.ids.map((i) => trueDistance('l2', row(query), row(i))).sort((a, b) => a - b)
+      expect(answer[query]!.distances[1]! / distances[1]!).toBeCloseTo(1, 5)
+    }
   })
 })

@@ -51,7 +51,9 @@ test('same country, then nearest: partitions by text, one for each query', async
     ['l', 'p'],
     ['p', 'm'],
   ])
-  await expect(model.joinSelf()).rejects.toMatchObject({ code: 'INVALID_OPTION' })
+  // Partition after partition.
+  const joined = neighborsOf((await model.joinSelf()).table())
+  expect(joined.map(({ ids }) => ids)).toEqual([[], ['l', 'm'], ['l', 'p'], ['p', 'm']])
 })
 
 test('an item without a partition and keys that can never be equal are errors that name the columns', async () => {
@@ -88,6 +90,40 @@ describe('many partitions', () => {
     id: ['long', Array.from({ length: numQueries }, (_, i) => BigInt(i))],
     vector: ['floats', Array.from({ length: numQueries }, (_, i) => [...row(i)])],
     sees: ['ints', Array.from({ length: numQueries }, (_, i) => sees(i))],
+  })
+
+  test('a self join stays within the partitions', async () => {
+    await using model = await new BruteForce({ k: 6, partitionCol: 'key' }).fit(items)
+    const table = (await model.joinSelf()).table()
+    const ids = [...table.getChild('id')!].map(Number)
+    const inOrder = Array.from({ length: rows }, (_, i) => i).sort((a, b) => key(a) - key(b) || a - b)
+    expect(ids).toEqual(inOrder)
+    const answer = neighborsOf(table)
+    for (let at = 0; at < rows; at += 37) {
+      const own = ids[at]!
+      const others = inOrder.filter((i) => key(i) === key(own) && i !== own)
+      const distances = others.map((i) => trueDistance('l2', row(own), row(i))).sort((a, b) => a - b)
+      expect(answer[at]!.ids).toHaveLength(6)
+      for (const [i, id] of answer[at]!.ids.entries()) {
+        expect(others).toContain(id)
+        expect(answer[at]!.distances[i]).toBeCloseTo(distances[i]!, 5)
+      }
+    }
+  })
+
+  test('numPartitions changes no byte of an answer, exact or not', async () => {
+    const many = {
+      ids: Array.from({ length: 30_000 }, (_, i) => i),
+      vectors: randomVectors(30_000, 16, 3, 0.1),
+      dim: 16,
+    }
+    const asked = { vectors: randomVectors(2000, 16, 4), dim: 16 }
+    for (const params of [{ exact: true }, { recall: 0.9 }]) {
+      await using one = await new NearestNeighbors({ k: 5, ...params }).fit(many)
+      await using three = await new NearestNeighbors({ k: 5, ...params, numPartitions: 3 }).fit(many)
+      expect(tableToIPC(await three.transform(asked))).toEqual(tableToIPC(await one.transform(asked)))
+      expect(three.partitionSummaries().numRows).toBe(3)
+    }
   })
 
   test.each([false, true])('exactly the nearest of those a query sees, excludeSelf %s', async (excludeSelf) => {

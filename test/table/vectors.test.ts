@@ -148,6 +148,18 @@ test('vectors of several lengths, numbers beyond float32', () => {
   expect(() => vectors(wide, 'v')).toThrow('row 1: the vector has 1e+300, which is beyond float32')
 })
 
+test('many vectors, one of them with a number that is none', () => {
+  const rows = Array.from({ length: 3000 }, (_, i) => ({ id: i, v: [i, i / 2, -i] }))
+  for (const schema of [fixed(), list()]) {
+    const values = vectors(tableFromRows(rows, schema), 'v').values
+    expect(values).toEqual(Float32Array.from(rows.flatMap(({ v }) => v)))
+    for (const bad of [Number.NaN, Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY]) {
+      const table = tableFromRows(rows.with(2998, { id: 2998, v: [1, bad, 3] }), schema)
+      expect(() => vectors(table, 'v')).toThrow(`column "v", row 2998: the vector has ${bad} at 1`)
+    }
+  }
+})
+
 test('NaN when asked for', () => {
   const table = tableFromRows([{ id: 0, v: [1, Number.NaN, 3] }], fixed())
   expect([...vectors(table, 'v', { checkFinite: false }).values]).toEqual([1, Number.NaN, 3])

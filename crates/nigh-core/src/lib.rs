@@ -26,6 +26,7 @@ mod queries;
 mod reorder;
 mod rescore;
 mod space;
+pub mod spare;
 mod sparse;
 mod spill;
 mod store;

@@ -105,4 +105,9 @@ impl Candidates {
         }
         candidates.neighbors(first, count).into_js(&env)
     }
+    /// Work that runs keeps its own reference.
+    #[napi]
+    pub fn dispose(&mut self) {
+        self.candidates = Arc::new(Mutex::new(nigh_core::Candidates::new(0, 1)));
+    }
 }

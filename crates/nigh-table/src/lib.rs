@@ -49,6 +49,7 @@ pub use result::{ResultRows, ResultTable, read_result};
 pub use rows::{IdMatches, Vectors, concat_tables, take_rows};
 pub use source::Source;
 pub use table::{Reject, SourceInfo, Table};
+pub use vector::element::all_finite;
 pub use write::items::{items_to_ipc, write_items};
 pub use write::neighbors::{
     Layout, NeighborWriter, NeighborsRef, WriteOptions, Written, check_output, write_to_ipc_bytes,

@@ -87,8 +87,9 @@ impl EvenLists {
 
 impl Column {
     fn next(&mut self, rows: usize) -> Result<ArrayRef, NotEven> {
-        let bytes = rows * self.list.dim * self.list.width;
-        let mut buffer = MutableBuffer::with_capacity(bytes);
+        let numbers = rows * self.list.dim;
+        let bytes = numbers * self.list.width;
+        let mut buffer = MutableBuffer::from(nigh_core::spare::room(bytes));
         while buffer.len() < bytes {
             let part = self.list.next(bytes - buffer.len())?;
             if part.is_empty() {
@@ -96,7 +97,6 @@ impl Column {
             }
             buffer.extend_from_slice(&part);
         }
-        let numbers = rows * self.list.dim;
         match self.list.width {
             4 => lists(&self.data_type, numbers_of::<Float32Type>(buffer, numbers), rows, self.list.dim),
             _ => lists(&self.data_type, numbers_of::<Float64Type>(buffer, numbers), rows, self.list.dim),

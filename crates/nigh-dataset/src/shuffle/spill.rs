@@ -49,13 +49,12 @@ fn failed(dir: &Path, bytes: u64, cause: &io::Error) -> TableError {
         let megabytes = |bytes: u64| format!("{:.1} MB", bytes as f64 / 1e6);
         let free = nigh_core::free_bytes(dir).map_or("unknown".into(), megabytes);
         let text = format!(
-            "{dir_name}: a temporary file of {} does not fit ({cause}; free: {free}); name another directory with --tmp, or give \
-             more --memory",
+            "{dir_name}: a temporary file of {} does not fit ({cause}; free: {free}); name another directory with \
+             tmp, or give more memory",
             megabytes(bytes)
         );
         return TableError::new("TMP_DISK_FULL", text);
     }
-    let text =
-        format!("{dir_name}: a temporary file cannot be used there ({cause}); name another directory with --tmp");
+    let text = format!("{dir_name}: a temporary file cannot be used there ({cause}); name another directory with tmp");
     TableError::new("TMP_UNWRITABLE", text)
 }

@@ -1,7 +1,9 @@
-//! One Parquet file of a table, written where it stays: no reader looks at it before the log names it.
+//! One Parquet file of a table: no reader looks at it before the log names it. On this machine it has a hidden name until then, which
+//! tells whose it is: what a writer that was killed leaves is removed by the next one.
 
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
+use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use arrow_array::RecordBatch;
@@ -12,7 +14,7 @@ use delta_kernel_default_engine::build_add_file_metadata;
 use delta_kernel_default_engine::parquet::DataFileMetadata;
 use delta_kernel_default_engine::stats::FileStatsAccumulator;
 use nigh_store::{Place, Upload};
-use nigh_table::{Result, TableError};
+use nigh_table::{Result, TableError, clean_leftovers, temp_name};
 use parquet::arrow::ArrowWriter;
 use parquet::basic::{Compression, ZstdLevel};
 use parquet::file::properties::WriterProperties;
@@ -59,7 +61,9 @@ impl Write for Target {
 
 /// A file that is open.
 pub struct DataFile {
+    /// Where its bytes are now.
     pub place: Place,
+    /// Where the log will have it.
     url: Url,
     writer: ArrowWriter<Target>,
     statistics: FileStatsAccumulator,
@@ -70,6 +74,7 @@ pub struct DataFile {
 pub struct Added {
     pub action: RecordBatch,
     pub place: Place,
+    url: Url,
     pub bytes: u64,
     pub rows: u64,
 }
@@ -98,12 +103,22 @@ impl DataFile {
     /// Creates a file for rows like those of `first` (physical columns).
     pub fn create(table: &Table, context: &BoundWriteContext, first: &RecordBatch) -> Result<DataFile> {
         let directory = context.write_dir();
-        let url = directory.join(&format!("part-{}.parquet", Uuid::new_v4())).map_err(|e| {
-            TableError::new(nigh_table::code::OUTPUT_UNWRITABLE, format!("{directory}: is no place for a file: {e}"))
-        })?;
-        let place = table.place.at(&url)?;
+        let named = |name: &str| {
+            directory.join(name).map_err(|e| {
+                let text = format!("{directory}: is no place for a file: {e}");
+                TableError::new(nigh_table::code::OUTPUT_UNWRITABLE, text)
+            })
+        };
+        let name = format!("part-{}.parquet", Uuid::new_v4());
+        let url = named(&name)?;
+        let place = if table.place.is_local() {
+            table.place.at(&named(&temp_name(&name))?)?
+        } else {
+            // An object appears when all of it is there.
+            table.place.at(&url)?
+        };
         let to = if place.is_local() {
-            let path = url.to_file_path().unwrap_or_default();
+            let path = place.url.to_file_path().unwrap_or_default();
             if let Some(parent) = path.parent() {
                 std::fs::create_dir_all(parent).map_err(|e| unwritable(&place, e))?;
             }
@@ -157,10 +172,42 @@ impl DataFile {
             TableError::new(nigh_table::code::INTERNAL, format!("{}: a file without rows", place.name))
         })?;
         let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_millis() as i64);
-        let facts = DataFileMetadata::new(FileMeta::new(url, now, bytes), statistics);
+        let facts = DataFileMetadata::new(FileMeta::new(url.clone(), now, bytes), statistics);
         let action = build_add_file_metadata(facts, context)
             .and_then(ArrowEngineData::try_from_engine_data)
             .map_err(|e| failed(&table.place, e))?;
-        Ok(Added { action: action.record_batch().clone(), place, bytes, rows })
+        Ok(Added { action: action.record_batch().clone(), place, url, bytes, rows })
+    }
+}
+
+impl Added {
+    /// Gives the file the name that the log will have.
+    pub fn show(&mut self, table: &Table) -> Result<()> {
+        let shown = table.place.at(&self.url)?;
+        if self.place.is_local() {
+            let [from, to] = [&self.place.url, &self.url].map(|url| url.to_file_path().unwrap_or_default());
+            std::fs::rename(from, to).map_err(|e| TableError::unwritable(&shown.name, e))?;
+        }
+        self.place = shown;
+        Ok(())
+    }
+}
+
+/// Removes what writers that are gone have left in a table of this machine.
+pub fn clean(table: &Table) {
+    if table.place.is_local() {
+        clean_directory(&table.url.to_file_path().unwrap_or_default());
+    }
+}
+
+fn clean_directory(directory: &Path) {
+    // The name of a file in it, whatever it may be.
+    clean_leftovers(&directory.join("part").to_string_lossy());
+    let Ok(entries) = std::fs::read_dir(directory) else { return };
+    for entry in entries.flatten() {
+        let is_partition = entry.file_name().to_string_lossy().contains('=');
+        if is_partition && entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+            clean_directory(&entry.path());
+        }
     }
 }

@@ -15,7 +15,7 @@ use nigh_table::{Result, TableError, code};
 use crate::error::failed;
 use crate::table::Table;
 use crate::write::commit::commit;
-use crate::write::file::{Added, DataFile, FILE_BYTES};
+use crate::write::file::{Added, DataFile, FILE_BYTES, clean};
 use crate::write::partition::Splitter;
 use crate::write::rows::rows_of;
 use crate::write::start::{Base, Start, remove_empty_log};
@@ -73,6 +73,7 @@ impl DeltaWriter {
     pub fn new(path: &str, schema: &Schema, mode: Mode, partition_by: &[String]) -> Result<DeltaWriter> {
         let table = Table::at(path)?;
         let start = Start::of(&table, schema, mode, partition_by)?;
+        clean(&table);
         let splitter = (!start.partition_by.is_empty()).then(|| Splitter::new(&start.schema, &start.partition_by));
         let splitter = splitter.transpose().map_err(|e| TableError::new(code::COLUMN_TYPE, e.to_string()))?;
         Ok(DeltaWriter { table, mode, start, splitter, partitions: HashMap::new(), added: Vec::new(), kept: false })
@@ -176,6 +177,7 @@ impl DeltaWriter {
         let mut keys: Vec<_> = self.partitions.keys().cloned().collect();
         keys.sort();
         keys.iter().try_for_each(|key| self.close(key))?;
+        self.added.iter_mut().try_for_each(|added| added.show(&self.table))?;
         let outcome = commit(&self.table, &self.start, self.mode, &self.added);
         self.kept = outcome.as_ref().map_or_else(|e| e.unsure, |_| true);
         let version = outcome.map_err(|e| e.error)?;

@@ -17,7 +17,8 @@ fn non_finite(bits: u32) -> u32 {
 
 const SIGN: u32 = 1 << 31;
 
-pub(crate) fn all_finite(values: &[f32]) -> bool {
+/// No number is NaN or an infinity.
+pub fn all_finite(values: &[f32]) -> bool {
     values.iter().fold(0, |seen, v| seen | non_finite(v.to_bits())) & SIGN == 0
 }
 

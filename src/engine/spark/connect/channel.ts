@@ -7,7 +7,7 @@ import {
   type MessageShape,
   toBinary,
 } from '@bufbuild/protobuf'
-import { Client, type ClientReadableStream, credentials, Metadata, type ServiceError } from '@grpc/grpc-js'
+import type { Client, ClientReadableStream, Metadata, ServiceError } from '@grpc/grpc-js'
 import type { SparkAddress } from './url.ts'
 
 const SERVICE = '/spark.connect.SparkConnectService/'
@@ -29,7 +29,11 @@ export class Channel {
   readonly #client: Client
   readonly #metadata: Metadata
 
-  constructor(address: SparkAddress, { ca }: ChannelOptions) {
+  private constructor(
+    { Client, credentials, Metadata }: typeof import('@grpc/grpc-js'),
+    address: SparkAddress,
+    { ca }: ChannelOptions,
+  ) {
     this.server = `${address.host}:${address.port}`
     this.#metadata = new Metadata()
     if (address.token !== undefined) this.#metadata.set('authorization', `Bearer ${address.token}`)
@@ -45,6 +49,11 @@ export class Channel {
       'grpc.initial_reconnect_backoff_ms': 200,
       'grpc.max_reconnect_backoff_ms': 2000,
     })
+  }
+
+  /** gRPC is loaded by the first channel: all that imports nigh would pay for it otherwise. */
+  static async open(address: SparkAddress, options: ChannelOptions): Promise<Channel> {
+    return new Channel(await import('@grpc/grpc-js'), address, options)
   }
 
   unary<I extends DescMessage, O extends DescMessage>(

@@ -1,8 +1,20 @@
 // What gRPC and Spark say went wrong, as NighErrors.
 import { fromBinary } from '@bufbuild/protobuf'
-import { type ServiceError, status } from '@grpc/grpc-js'
+import type { ServiceError } from '@grpc/grpc-js'
 import { type ErrorCode, NighError } from '../../../errors.ts'
 import { ErrorInfoSchema, type FetchErrorDetailsResponse, GrpcStatusSchema } from './gen/spark_pb.ts'
+
+/** Codes of gRPC. */
+const status = {
+  CANCELLED: 1,
+  DEADLINE_EXCEEDED: 4,
+  PERMISSION_DENIED: 7,
+  RESOURCE_EXHAUSTED: 8,
+  UNIMPLEMENTED: 12,
+  INTERNAL: 13,
+  UNAVAILABLE: 14,
+  UNAUTHENTICATED: 16,
+} as const
 
 export function isServiceError(error: unknown): error is ServiceError {
   return error instanceof Error && 'code' in error && typeof error.code === 'number' && 'metadata' in error

@@ -80,7 +80,7 @@ export class SparkSession implements AsyncDisposable {
   /** @throws NighError SPARK_UNREACHABLE, SPARK_DENIED, SPARK_VERSION */
   static async connect(url: string, options: SparkOptions = {}): Promise<SparkSession> {
     const address = parseSparkUrl(url)
-    const channel = new Channel(address, options)
+    const channel = await Channel.open(address, options)
     const identity = identityOf(address)
     try {
       const version = await versionOf(channel, identity, options)
