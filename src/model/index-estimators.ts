@@ -19,6 +19,9 @@ import {
 } from './index-params.ts'
 import { KeptIndex } from './kept-index.ts'
 import { explain } from './params.ts'
+import { fitOnSpark, type SparkFitOptions } from './spark/models/fit.ts'
+import type { SparkTable } from './spark/models/source.ts'
+import { SparkKnnModel } from './spark/models/spark-knn-model.ts'
 
 class IndexEstimator<Options extends IndexOptions> {
   readonly params: IndexParams
@@ -37,8 +40,19 @@ class IndexEstimator<Options extends IndexOptions> {
   }
 
   /** Indexes items. */
-  fit(items: TableInput, call: EngineCall = {}): Promise<KeptIndex> {
-    return KeptIndex.build(items, this.params, call)
+  fit(items: TableInput, call?: EngineCall): Promise<KeptIndex>
+  /** The same by the tasks of a Spark cluster, into a directory of shards. Errors: INDEX_EXISTS, SPARK_STORAGE, ... */
+  fit(items: SparkTable, options: SparkFitOptions): Promise<SparkKnnModel>
+  async fit(
+    items: TableInput | SparkTable,
+    options: EngineCall | SparkFitOptions = {},
+  ): Promise<KeptIndex | SparkKnnModel> {
+    if (!('spark' in options)) return KeptIndex.build(items, this.params, options)
+    const { spark } = options
+    // A task has one processor, unless somebody says otherwise.
+    const { numThreads = 1 } = this.options
+    const path = await fitOnSpark(items as SparkTable, { ...this.params, threads: numThreads }, options)
+    return SparkKnnModel.load(path, { spark, numThreads })
   }
 }
 

@@ -85,6 +85,12 @@ export class SparkDataset {
     return this.#then((input) => relations.sort(input, all, true))
   }
 
+  /** Each partition by itself. */
+  sortWithinPartitions(...columns: readonly string[]): SparkDataset {
+    const keys = columns.map((column) => ({ expression: relations.quoted(column) }))
+    return this.#then((input) => relations.sort(input, keys, false))
+  }
+
   repartition(numPartitions: number): SparkDataset {
     return this.#then((input) => relations.repartition(input, numPartitions))
   }

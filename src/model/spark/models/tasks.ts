@@ -1,0 +1,3 @@
+// What tasks of models run, by name.
+export { buildBlocks, buildPieces, partItems, replaceIds, spreadSegments, tuneSegment } from './build-tasks.ts'
+export { mergePieces, packQueries, searchFiles, searchPieces, searchRows } from './search-tasks.ts'
