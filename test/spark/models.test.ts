@@ -6,6 +6,7 @@ import { fileURLToPath } from 'node:url'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { Spark } from '../../src/engine/spark/spark.ts'
 import type { SparkDataset } from '../../src/engine/spark/spark-dataset.ts'
+import { BucketedRandomProjectionLSH } from '../../src/model/bucketed-random-projection-lsh.ts'
 import { Cluster, Flat, Forest, Hnsw, Lsh, openIndex } from '../../src/model/index-estimators.ts'
 import { SparkKnnModel } from '../../src/model/spark/models/spark-knn-model.ts'
 import { readTable } from '../../src/table/datasets.ts'
@@ -220,6 +221,51 @@ describe('changes', () => {
     expect(await answers(await parted.transform(at('queries'), { k: 3 }))).toEqual(before)
     await expect(new Hnsw().fit(at('newer'), { spark, path: at('third'), initialModelPath })).rejects.toMatchObject({
       code: 'INVALID_OPTION',
+    })
+  })
+})
+
+describe('similarity joins', () => {
+  const pairsOf = async (dataset: { toRows(): Promise<object[]> }) =>
+    (await dataset.toRows()).map((row) => JSON.stringify(Object.values(row).map(Number))).sort()
+
+  test.each([
+    ['spark', { bucketLength: 30, numHashTables: 3 }, 40],
+    ['offset', { bucketLength: 30, numHashTables: 3, hashFamily: 'offset' }, 40],
+    ['cosine', { metric: 'cosine', numBits: 4, numHashTables: 3 }, 0.05],
+  ] as const)('%s: the pairs of one process, each once, of buckets that are cut', async (_, params, threshold) => {
+    const model = new BucketedRandomProjectionLSH({ ...params, seed: 7 }).createModel(8)
+    const truth = await pairsOf(await model.approxSimilarityJoin(at('queries'), at('items'), threshold))
+    expect(truth.length).toBeGreaterThan(300)
+    const options = { spark, maxBucketPairs: 2000, numPartitions: 2 }
+    const joined = await model.approxSimilarityJoin(at('queries'), at('items'), threshold, options)
+    expect(await pairsOf(joined)).toEqual(truth)
+  })
+
+  test('buckets that are whole; a table with itself; rows of Spark', async () => {
+    const model = new BucketedRandomProjectionLSH({ bucketLength: 30, numHashTables: 3 }).createModel(8)
+    const truth = await pairsOf(await model.approxSimilarityJoin(at('queries'), at('items'), 40))
+    const options = { spark, maxBucketPairs: Number.POSITIVE_INFINITY, numPartitions: 3 }
+    const joined = await model.approxSimilarityJoin(rowsOf('queries'), rowsOf('items'), 40, options)
+    expect(await pairsOf(joined)).toEqual(truth)
+    const own = await pairsOf(await model.approxSelfJoin(40, { of: at('items') }))
+    const self = await model.approxSelfJoin(40, { of: at('items'), spark, maxBucketPairs: 20_000, numPartitions: 3 })
+    expect(await pairsOf(self)).toEqual(own)
+  })
+
+  test('ids of text, names of columns, and what is wrong', async () => {
+    const model = new BucketedRandomProjectionLSH({ bucketLength: 30, numHashTables: 2 }).createModel(8)
+    const named = `sql:SELECT 'q' || id AS id, vector FROM parquet.\`${at('queries')}\``
+    const options = { spark, idACol: 'query', idBCol: 'item', distCol: 'far' }
+    const joined = await model.approxSimilarityJoin(named, at('items'), 20, options)
+    const [row] = await joined.take(1).toRows()
+    expect(row).toEqual({ query: expect.stringMatching(/^q\d+$/), item: expect.any(BigInt), far: expect.any(Number) })
+    await expect(model.approxSimilarityJoin(named, at('items'), Number.NaN, { spark })).rejects.toMatchObject({
+      code: 'INVALID_OPTION',
+    })
+    const short = new BucketedRandomProjectionLSH({ bucketLength: 30 }).createModel(5)
+    await expect(short.approxSimilarityJoin(named, at('items'), 20, { spark })).rejects.toMatchObject({
+      code: 'DIMENSION_MISMATCH',
     })
   })
 })

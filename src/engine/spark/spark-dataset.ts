@@ -76,6 +76,12 @@ export class SparkDataset {
     return this.#then((input) => relations.withColumn(input, name, expression))
   }
 
+  /** All rows of both; columns go by place. */
+  union(other: SparkDataset): SparkDataset {
+    const both = async () => relations.union(await this.#build('raise'), await other.#build('raise'))
+    return new SparkDataset(this.#context, both, this.#options)
+  }
+
   take(numRows: number): SparkDataset {
     return this.#then((input) => relations.limit(input, numRows))
   }
