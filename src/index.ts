@@ -63,6 +63,7 @@ export { loadModel, Pipeline, type PipelineAnswer, PipelineModel, type PipelineO
 export { type Check, type DoctorOptions, sparkDoctor } from './model/spark/doctor.ts'
 export { type SparkJoinOptions, type SparkJoinReport, sparkJoin } from './model/spark/join.ts'
 export type { SparkFitOptions } from './model/spark/models/fit.ts'
+export type { AnnoyFile, AnnoyFileOptions } from './model/spark/models/forest.ts'
 export type { SparkSimilarityJoinOptions } from './model/spark/models/lsh-join.ts'
 export type { SparkTable } from './model/spark/models/source.ts'
 export { SparkKnnModel, type SparkTransformOptions } from './model/spark/models/spark-knn-model.ts'

@@ -20,6 +20,7 @@ import {
 import { KeptIndex } from './kept-index.ts'
 import { explain } from './params.ts'
 import { fitOnSpark, type SparkFitOptions } from './spark/models/fit.ts'
+import { type AnnoyFile, type AnnoyFileOptions, annoyFileOnSpark } from './spark/models/forest.ts'
 import type { SparkTable } from './spark/models/source.ts'
 import { SparkKnnModel } from './spark/models/spark-knn-model.ts'
 
@@ -96,6 +97,14 @@ export class Forest extends IndexEstimator<ForestOptions> {
   /** Checks the params: throws `INVALID_OPTION`. */
   constructor(options: ForestOptions = {}) {
     super('forest', options)
+  }
+
+  /**
+   * Grows one forest of all items on a Spark cluster, into one file that Annoy 1.17 reads (and `importIndex`): for programs that have Annoy
+   * alone. Its nodes are never on the driver. Errors: OUTPUT_EXISTS, INVALID_OPTION, ...
+   */
+  fitAnnoyFile(items: SparkTable, options: AnnoyFileOptions): Promise<AnnoyFile> {
+    return annoyFileOnSpark(items, { ...this.params, threads: this.options.numThreads ?? 1 }, options)
   }
 }
 

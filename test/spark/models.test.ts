@@ -10,7 +10,7 @@ import { BucketedRandomProjectionLSH } from '../../src/model/bucketed-random-pro
 import { Cluster, Flat, Forest, Hnsw, Lsh, openIndex } from '../../src/model/index-estimators.ts'
 import { SparkKnnModel } from '../../src/model/spark/models/spark-knn-model.ts'
 import { readTable } from '../../src/table/datasets.ts'
-import { temporaryDirectory } from '../support/run.ts'
+import { runPython, temporaryDirectory } from '../support/run.ts'
 import { type SparkServer, startSparkServer } from './server.ts'
 
 const root = fileURLToPath(new URL('../..', import.meta.url))
@@ -256,17 +256,66 @@ describe('similarity joins', () => {
   test('ids of text, names of columns, and what is wrong', async () => {
     const model = new BucketedRandomProjectionLSH({ bucketLength: 30, numHashTables: 2 }).createModel(8)
     const named = `sql:SELECT 'q' || id AS id, vector FROM parquet.\`${at('queries')}\``
-    const options = { spark, idACol: 'query', idBCol: 'item', distCol: 'far' }
+    const few = { spark, numPartitions: 2, maxBucketPairs: Number.POSITIVE_INFINITY }
+    const options = { ...few, idACol: 'query', idBCol: 'item', distCol: 'far' }
     const joined = await model.approxSimilarityJoin(named, at('items'), 20, options)
     const [row] = await joined.take(1).toRows()
     expect(row).toEqual({ query: expect.stringMatching(/^q\d+$/), item: expect.any(BigInt), far: expect.any(Number) })
-    await expect(model.approxSimilarityJoin(named, at('items'), Number.NaN, { spark })).rejects.toMatchObject({
+    await expect(model.approxSimilarityJoin(named, at('items'), Number.NaN, few)).rejects.toMatchObject({
       code: 'INVALID_OPTION',
     })
     const short = new BucketedRandomProjectionLSH({ bucketLength: 30 }).createModel(5)
-    await expect(short.approxSimilarityJoin(named, at('items'), 20, { spark })).rejects.toMatchObject({
+    await expect((await short.approxSimilarityJoin(named, at('items'), 20, few)).toRows()).rejects.toMatchObject({
       code: 'DIMENSION_MISMATCH',
     })
+  })
+})
+
+describe('a file of Annoy', () => {
+  const annoy = (path: string, items: readonly number[]) =>
+    JSON.parse(runPython('annoy_files.py', 'ask', path, 'euclidean', '8', ...items.map(String))) as {
+      items: number
+      trees: number
+      answers: [number[], number[]][]
+    }
+
+  test('of rows that Spark has and ids of text: Annoy finds what is nearest', async () => {
+    const named = `sql:SELECT 'i' || id AS id, vector FROM parquet.\`${at('items')}\``
+    const options = { spark, path: at('forest.ann'), numPartitions: 3, branchItems: 300 }
+    const made = await new Forest({ numTrees: 4 }).fitAnnoyFile(named, options)
+    expect(made).toMatchObject({ numItems: 2400, dim: 8, ids: at('forest.ann.ids.arrow') })
+    const ids = (await (await readTable(made.ids!)).toRows()).map(({ id }) => String(id))
+    expect(new Set(ids).size).toBe(2400)
+    // The tenth and others, by the numbers that Annoy has for them.
+    const asked = [10, 500, 2399].map((id) => ids.indexOf(`i${id}`))
+    const found = annoy(made.path, asked)
+    expect(found).toMatchObject({ items: 2400, trees: 4 })
+    const truth = await locally(at('items'), 'items', 10)
+    for (const [i, id] of [10, 500, 2399].entries()) {
+      const { neighbors } = truth[id]!
+      expect(found.answers[i]![0].map((number) => ids[number])).toEqual(neighbors.map(({ neighbor }) => `i${neighbor}`))
+    }
+    await expect(new Forest().fitAnnoyFile(named, options)).rejects.toMatchObject({ code: 'OUTPUT_EXISTS' })
+  })
+
+  test('of files, by id: the numbers of Annoy are the ids', async () => {
+    const options = { spark, path: at('by-id.ann'), numPartitions: 2, byId: true }
+    expect(await new Forest({ numTrees: 3 }).fitAnnoyFile(at('newer'), options)).toMatchObject({
+      numItems: 2800,
+      ids: undefined,
+    })
+    const found = annoy(at('by-id.ann'), [2000, 2799])
+    expect(found).toMatchObject({ items: 2800, trees: 3 })
+    const truth = await locally(at('newer'), 'newer', 10)
+    expect(found.answers[0]![0]).toEqual(truth[0]!.neighbors.map(({ neighbor }) => Number(neighbor)))
+    expect(found.answers[1]![0]).toEqual(truth[799]!.neighbors.map(({ neighbor }) => Number(neighbor)))
+    const named = `sql:SELECT 'i' || id AS id, vector FROM parquet.\`${at('items')}\` LIMIT 9`
+    const path = at('wrong.ann')
+    await expect(new Forest().fitAnnoyFile(named, { ...options, path })).rejects.toMatchObject({
+      code: 'INVALID_OPTION',
+    })
+    expect(existsSync(path)).toBe(false)
+    expect(leftovers()).toEqual([])
   })
 })
 
