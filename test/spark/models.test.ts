@@ -1,17 +1,19 @@
 // Indexes that the tasks of a cluster build and search, held against those of one process. One server for all.
 import { spawn } from 'node:child_process'
-import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import ts from 'typescript'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { Spark } from '../../src/engine/spark/spark.ts'
 import type { SparkDataset } from '../../src/engine/spark/spark-dataset.ts'
 import { BucketedRandomProjectionLSH } from '../../src/model/bucketed-random-projection-lsh.ts'
 import { Cluster, Flat, Forest, Hnsw, Lsh, openIndex } from '../../src/model/index-estimators.ts'
+import { shuffleKeys, sparkHash } from '../../src/model/spark/models/shuffle-keys.ts'
 import { SparkKnnModel } from '../../src/model/spark/models/spark-knn-model.ts'
 import { readTable } from '../../src/table/datasets.ts'
 import { runPython, temporaryDirectory } from '../support/run.ts'
-import { type SparkServer, startSparkServer } from './server.ts'
+import { python, type SparkServer, startSparkServer } from './server.ts'
 
 const root = fileURLToPath(new URL('../..', import.meta.url))
 const directory = temporaryDirectory()
@@ -317,6 +319,88 @@ describe('a file of Annoy', () => {
     expect(existsSync(path)).toBe(false)
     expect(leftovers()).toEqual([])
   })
+})
+
+describe('programs', () => {
+  // Within the package, so that `nigh` is itself.
+  const folder = join(root, '.build', `spark-${process.pid}`)
+  beforeAll(() => mkdirSync(folder, { recursive: true }))
+  afterAll(() => rmSync(folder, { recursive: true, force: true }))
+
+  /** What is wrong with the types of a program. */
+  function typeErrors(code: string): unknown[] {
+    const source = join(folder, 'types.ts')
+    writeFileSync(source, code)
+    const { config } = ts.readConfigFile(join(root, 'tsconfig.base.json'), ts.sys.readFile)
+    const { options } = ts.convertCompilerOptionsFromJson(config.compilerOptions, root)
+    const program = ts.createProgram([source], { ...options, composite: false, noEmit: true, declaration: false })
+    return ts.getPreEmitDiagnostics(program).map(({ messageText }) => messageText)
+  }
+
+  async function ran(name: string, code: string, ...args: string[]): Promise<string> {
+    // Node 20 has no `await using`.
+    const compilerOptions = { target: ts.ScriptTarget.ES2022, module: ts.ModuleKind.ESNext }
+    writeFileSync(join(folder, `${name}.mjs`), ts.transpileModule(code, { compilerOptions }).outputText)
+    return outputOf(process.execPath, [join(folder, `${name}.mjs`), ...args], { SPARK_REMOTE: server.url })
+  }
+
+  /** Not `spawnSync`: the server waits where nobody reads what it prints. */
+  async function outputOf(command: string, args: string[], more: NodeJS.ProcessEnv = {}): Promise<string> {
+    const env = { ...process.env, ...more }
+    const child = spawn(command, args, { cwd: folder, env, stdio: ['ignore', 'pipe', 'pipe'] })
+    const [printed, wrong] = [[] as string[], [] as string[]]
+    child.stdout.on('data', (bytes) => printed.push(String(bytes)))
+    child.stderr.on('data', (bytes) => wrong.push(String(bytes)))
+    const status = await new Promise((resolve) => child.on('close', resolve))
+    expect({ status, wrong: status === 0 ? '' : wrong.join('') }).toEqual({ status: 0, wrong: '' })
+    return printed.join('')
+  }
+
+  test('the page for those who come from PySpark', { timeout: 180_000 }, async () => {
+    runPython('docs_tables.py', folder)
+    const page = readFileSync(join(root, 'docs/from-pyspark.md'), 'utf8')
+    const blocks = [...page.matchAll(/^```ts\n([\s\S]*?)^```/gm)].map(([, code]) => code!)
+    expect(blocks.length).toBeGreaterThan(7)
+    const said = [...page.matchAll(/console\.log\(.*\) \/\/ ([\d ]+)$/gm)].map(([, text]) => text!)
+    expect(typeErrors(blocks.join(''))).toEqual([])
+    const lines = (await ran('page', blocks.join(''))).trim().split('\n')
+    // What a comment says of an output is what comes out.
+    expect(lines.filter((line) => said.includes(line))).toEqual(said)
+  })
+
+  test('ALS: the best movies for each user are those of all inner products', { timeout: 180_000 }, async () => {
+    await outputOf(python, [join(root, 'examples/als/train.py'), folder])
+    const code = readFileSync(join(root, 'examples/als/main.ts'), 'utf8')
+    expect(await ran('als', code, server.url, folder)).toContain('100 movies, 30 users')
+    const factors = async (name: string) =>
+      (await (await readTable(join(folder, name))).toRows()) as unknown as Factor[]
+    const [users, movies] = [await factors('users'), await factors('movies')]
+    const found = (await (await readTable(join(folder, 'recommendations'))).toRows()) as unknown as Recommended[]
+    expect(found).toHaveLength(users.length)
+    for (const { id, recommended } of found) {
+      const { features } = users.find((user) => user.id === id)!
+      const products = movies.map((movie) => movie.features.reduce((sum, x, i) => sum + x * features[i]!, 0))
+      const best = products.sort((a, b) => b - a).slice(0, 5)
+      for (const [i, { distance }] of recommended.entries()) expect(1 - distance).toBeCloseTo(best[i]!, 4)
+    }
+  })
+
+  interface Factor {
+    id: number
+    features: number[]
+  }
+  interface Recommended {
+    id: number
+    recommended: { neighbor: number; distance: number }[]
+  }
+})
+
+test('keys that Spark deals out to one partition each', async () => {
+  const keys = shuffleKeys(7)
+  const values = keys.map((key) => `(${key})`).join(', ')
+  const rows = await spark.sql(`SELECT pmod(hash(col1), 7) AS p, hash(col1) AS h FROM VALUES ${values}`).toRows()
+  expect(rows.map(({ p }) => p)).toEqual([0, 1, 2, 3, 4, 5, 6])
+  expect(rows.map(({ h }) => h)).toEqual(keys.map(sparkHash))
 })
 
 describe('what goes wrong', () => {
