@@ -107,6 +107,18 @@ describe('fit and transform', () => {
     expect(found).toEqual(await answers(await readTable(table)))
   })
 
+  test('Delta tables, as they are when the job is made', async () => {
+    const items = await readTable(at('items'))
+    await items.filter('id < 1500').write(at('delta'), { format: 'delta' })
+    await items.filter('id >= 1500').write(at('delta'), { format: 'delta', mode: 'append' })
+    const model = await new Flat({ k: 3 }).fit(at('delta'), { spark, path: at('of-delta'), numPartitions: 3 })
+    expect(model).toMatchObject({ numItems: 2400, numShards: 3 })
+    const near = await model.transform(`delta:${at('delta')}`)
+    await items.take(5).write(at('delta'), { format: 'delta', mode: 'overwrite' })
+    expect(await answers(near)).toEqual(await locally(at('items'), 'items'))
+    expect(await (await model.transform(at('delta'))).count()).toBe(5)
+  })
+
   test('two shards lose no candidate: the case of hnswlib-spark', async () => {
     const rows = 'VALUES (1, array(.1f)), (2, array(.2f)), (3, array(.05f)), (4, array(.15f))'
     await spark.sql(`SELECT col1 AS id, col2 AS vector FROM ${rows}`).repartition(1).write(at('four'))
@@ -165,6 +177,12 @@ describe('partitions', () => {
     expect(both.map(({ neighbors }) => neighbors)).toEqual(
       (await answers(await readTable(table))).map(({ neighbors }) => neighbors),
     )
+    // A query that would be dropped does not shift what the others see.
+    const spoiled = spark
+      .read(at('queries'))
+      .withColumn('vector', 'IF(id = 5, transform(vector, x -> float("nan")), vector)')
+    const dropping = await SparkKnnModel.load(at('parted'), { spark, onInvalid: 'drop' })
+    await expect((await dropping.transform(spoiled)).toRows()).rejects.toMatchObject({ code: 'INVALID_VECTOR' })
     await using opened = await openIndex(at('parted'))
     await expect(opened.append(at('newer'))).rejects.toMatchObject({ code: 'INVALID_OPTION' })
   })

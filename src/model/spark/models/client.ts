@@ -9,8 +9,20 @@ import { TOLD, toldBy } from './blocks.ts'
 export const numbers = (spark: Spark, count: number): SparkDataset =>
   spark.sql(`SELECT id FROM range(0, ${count}, 1, ${Math.max(1, count)})`)
 
-/** How many tasks the cluster runs by default. */
-export async function parallelism(spark: Spark, run: ExecuteOptions): Promise<number> {
+const known = new WeakMap<Spark, Promise<number>>()
+
+/** How many tasks the cluster runs by default; asked once a session. */
+export function parallelism(spark: Spark, run: ExecuteOptions): Promise<number> {
+  let asked = known.get(spark)
+  if (!asked) {
+    asked = askedOf(spark, run)
+    known.set(spark, asked)
+    asked.catch(() => known.delete(spark))
+  }
+  return asked
+}
+
+async function askedOf(spark: Spark, run: ExecuteOptions): Promise<number> {
   const [row] = await spark
     .sql('SELECT count(DISTINCT p) AS n FROM (SELECT spark_partition_id() AS p FROM range(0, 10000))')
     .toRows(run)

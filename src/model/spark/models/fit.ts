@@ -50,6 +50,7 @@ const MAX_PARTITIONS = 65_536
 export async function fitOnSpark(items: SparkTable, params: IndexParams, options: SparkFitOptions): Promise<string> {
   const { spark, partitionCol, queryPartitionsCol, initialModelPath } = options
   if (typeof options.path !== 'string' || options.path === '') throw invalidOption('path', 'must be a directory')
+  if (options.path.includes('://')) throw invalidOption('path', 'must be a directory of a file system, not a URL')
   const path = resolve(options.path)
   const optional = (name: string, value: unknown) => (value === undefined ? undefined : columnName(name, value))
   optional('partitionCol', partitionCol)

@@ -148,7 +148,9 @@ async function answerOf(queries: Table, group: number, stage: Asking): Promise<T
   const all = await call((native) => native.concatItemColumns(segments.map(({ columns }) => columns)), {})
   try {
     const asked = { ...search, k: params.k, ...(group === 0 ? {} : { queryColumns: [] }) }
-    const items = { segments, all, facts, params, seen }
+    // The rows that see a segment are counted before any is dropped.
+    const reading: IndexParams = seen ? { ...params, onInvalid: 'fail' } : params
+    const items = { segments, all, facts, params: reading, seen }
     return (await searchIndex(items, queries, asked, effort)).table()
   } finally {
     all.dispose()
