@@ -6,7 +6,7 @@ import { type Cut, cutsOf, partitionOfPair, partitionsOfRow } from '../../src/mo
 import { nearest } from '../../src/model/spark/models/merge.ts'
 import { shuffleKeys, sparkHash } from '../../src/model/spark/models/shuffle-keys.ts'
 import { blocksOfFiles } from '../../src/model/spark/models/source.ts'
-import { groupsOf } from '../../src/model/spark/models/spark-knn-model.ts'
+import { groupsOf } from '../../src/model/spark/models/transform.ts'
 
 test('blocks of files hold each row once, in order, and are of equal size', () => {
   fc.assert(

@@ -27,24 +27,9 @@ import { numbers, parallelism, told } from './client.ts'
 import { appendOnSpark, replaced, space, wholeOf } from './fit.ts'
 import type { Asking } from './search-tasks.ts'
 import { shuffleKeys } from './shuffle-keys.ts'
-import { blocksOfFiles, openSource, type SparkTable } from './source.ts'
+import { openSource, type SparkTable } from './source.ts'
 import { staged } from './staging.ts'
-
-export interface SparkTransformOptions
-  extends ExecuteOptions,
-    Pick<IndexSearchOptions, 'k' | 'effort' | 'maxDistance' | 'filter' | 'excludeSelf' | 'columns'>,
-    Pick<IndexSearchOptions, 'queryIdCol' | 'queryFeaturesCol'> {
-  /** Parts that the queries are cut into, where they are files. Default: as many as the tasks that the cluster runs at once. */
-  numTasks?: number | undefined
-  /**
-   * Bytes of shards that one task searches: what does not fit is searched by others, and the answers are merged. Default `2GB`: shards are
-   * mapped, so that it is the memory of a node rather than of a process.
-   */
-  memory?: number | string | undefined
-}
-
-/** Most queries of a task. */
-const TASK_QUERIES = 262_144
+import { answers, groupsOf, type SparkTransformOptions } from './transform.ts'
 
 /**
  * Items that the tasks of a cluster have indexed, in a directory of shards and a manifest. It is the directory of an index: `openIndex`
@@ -140,21 +125,7 @@ export class SparkKnnModel {
       search,
       needed,
     }
-    const merging = { numGroups: groups.length, k, predictionCol: this.params.predictionCol }
-    const merged = (answers: SparkDataset, tasks: number) =>
-      inOrder(answers, tasks).stage('mergePieces', merging, schema)
-    const tasks = numTasks ?? (await parallelism(spark, run))
-    if ('files' in source) {
-      const total = source.partitionRows.reduce((sum, rows) => sum + rows, 0)
-      const blocks = blocksOfFiles(source.partitionRows, Math.max(tasks, Math.ceil(total / TASK_QUERIES)))
-      const control = numbers(spark, blocks.length * groups.length)
-      const stage = { ...asking, files: source.files, blocks }
-      if (groups.length === 1) return control.stage('searchFiles', stage, schema)
-      return merged(control.stage('searchFiles', stage, PIECES), Math.max(1, blocks.length))
-    }
-    if (groups.length === 1) return source.rows.stage('searchRows', asking, schema)
-    const packed = inOrder(source.rows.stage('packQueries', { groups, needed }, PIECES), tasks * groups.length)
-    return merged(packed.stage('searchPieces', asking, PIECES), tasks)
+    return answers(spark, source, asking, schema, numTasks ?? (await parallelism(spark, run)))
   }
 
   /**
@@ -320,20 +291,4 @@ export class SparkKnnModel {
     const generation = await commitStaged(this.path, directory, facts, segments, this.#generation)
     this.#now({ facts, segments, generation })
   }
-}
-
-/** Consecutive segments that are searched together: as many as fit. */
-export function groupsOf(segments: readonly SegmentFacts[], bytes: number): SegmentFacts[][] {
-  const groups: SegmentFacts[][] = []
-  let left = 0
-  for (const segment of segments) {
-    const size = segment.index.sizeBytes + segment.columns.sizeBytes
-    if (groups.length === 0 || size > left) {
-      groups.push([])
-      left = bytes
-    }
-    groups.at(-1)!.push(segment)
-    left -= size
-  }
-  return groups
 }
