@@ -32,6 +32,8 @@ interface Side {
   input: SparkDataset
   stage: Hashing
   id: Field
+  /** At most, where files tell. */
+  numRows: number
 }
 
 /** The pairs of two tables, or without a second of one with itself. */
@@ -79,10 +81,17 @@ async function sideOf(
   // Rows of tasks have no numbers that the whole table knows.
   const [id] = selected(source.schema, columns).fields
   const common = { side, params, ...space, idCol, featuresCol }
-  if ('rows' in source) return { input: source.rows.select(columns), stage: { ...common, items: undefined }, id: id! }
+  if ('rows' in source)
+    return {
+      input: source.rows.select(columns),
+      stage: { ...common, items: undefined },
+      id: id!,
+      numRows: Number.POSITIVE_INFINITY,
+    }
   const blocks = blocksOfFiles(source.partitionRows, tasks)
   const items = { files: source.files, blocks, columns }
-  return { input: numbers(spark, blocks.length), stage: { ...common, items }, id: id! }
+  const numRows = source.partitionRows.reduce((sum, rows) => sum + rows, 0)
+  return { input: numbers(spark, blocks.length), stage: { ...common, items }, id: id!, numRows }
 }
 
 const COUNTS = new Schema([
@@ -100,7 +109,8 @@ async function largeBuckets(
   most: number,
   run: ExecuteOptions,
 ): Promise<Cut[]> {
-  if (most === Number.POSITIVE_INFINITY) return []
+  // Not even one bucket of all rows would be too large.
+  if (left.numRows * (right ?? left).numRows <= most || most === Number.POSITIVE_INFINITY) return []
   const counted = ({ input, stage }: Side) => input.stage('countBuckets', stage, COUNTS)
   const both = right ? counted(left).union(counted(right)) : counted(left)
   const view = `nigh_buckets_${randomUUID().replaceAll('-', '')}`
