@@ -26,12 +26,15 @@ export interface TunedEffort {
   high: number
 }
 
-interface SegmentFacts {
+/** A segment at rest. */
+export interface SegmentFacts {
   index: FileFacts
   columns: FileFacts
   deleted: FileFacts | null
   numRows: number
   numDeleted: number
+  /** Of an index in partitions: the one that its items are of, as text. */
+  partition?: string | undefined
 }
 
 /** What all segments have in common. */
@@ -47,6 +50,16 @@ export interface IndexFacts {
   efforts: TunedEffort[]
   /** What its estimator was to ask. Absent where nobody said. */
   asks?: { k: number; effort: number | { recall: number }; predictionCol: string } | undefined
+  /** The column that the items are parted by, and that of the queries which says what each sees. */
+  partitionCol?: string | undefined
+  queryPartitionsCol?: string | undefined
+}
+
+/** An index at rest, its files not opened. */
+export interface DirectoryFacts {
+  facts: IndexFacts
+  segments: SegmentFacts[]
+  generation: number
 }
 
 interface Manifest extends IndexFacts {
@@ -97,10 +110,16 @@ async function readManifest(path: string): Promise<Manifest> {
   return manifest
 }
 
+/** What an index consists of; nothing but its manifest is read. */
+export async function readDirectory(path: string): Promise<DirectoryFacts> {
+  const { format: _, version: __, generation, segments, ...facts } = await readManifest(path)
+  return { facts, segments, generation }
+}
+
 /** Opens an index: its manifest, ids and columns are read, its index files mapped. */
 export async function openDirectory(path: string, options: CallOptions): Promise<KeptDirectory> {
   for (;;) {
-    const { format: _, version: __, generation, segments: files, ...facts } = await readManifest(path)
+    const { generation, segments: files, facts } = await readDirectory(path)
     const segments: Segment[] = []
     try {
       for (const file of files) segments.push(await openSegment(path, file, facts, options))
@@ -114,10 +133,11 @@ export async function openDirectory(path: string, options: CallOptions): Promise
   }
 }
 
-async function openSegment(
+/** Opens one segment of a directory. Errors: CORRUPT_INDEX. */
+export async function openSegment(
   path: string,
-  { index, columns, deleted, numRows, numDeleted }: SegmentFacts,
-  { dim, isBits }: IndexFacts,
+  { index, columns, deleted, numRows, numDeleted, partition }: SegmentFacts,
+  { dim, isBits }: Pick<IndexFacts, 'dim' | 'isBits'>,
   options: CallOptions,
 ): Promise<Segment> {
   for (const file of [index, columns, ...(deleted ? [deleted] : [])]) await checkSize(path, file)
@@ -130,7 +150,7 @@ async function openSegment(
       table.dispose()
       throw corruptFile(path, columns, `has other rows than ${index.name}`)
     }
-    return { native, columns: table, numRows, deleted: bits, numDeleted, files: { index, columns } }
+    return { native, columns: table, numRows, deleted: bits, numDeleted, files: { index, columns }, partition }
   } catch (error) {
     native.dispose()
     throw error
@@ -195,31 +215,62 @@ export async function commitDirectory(
   generation: number | undefined,
   options: CallOptions,
 ): Promise<number> {
+  const written: SegmentFacts[] = []
+  const next = await changing(path, generation, async () => {
+    for (const segment of segments) written.push(await writeSegment(path, segment, options))
+    return { ...facts, segments: written }
+  })
+  segments.forEach((segment, i) => {
+    segment.files = { index: written[i]!.index, columns: written[i]!.columns }
+  })
+  return next
+}
+
+/**
+ * The same of segments whose files are there or in `staged`, a directory of the same file system, from where they are moved. The files of the
+ * segments before stay until the next change: what was started with them goes on.
+ */
+export async function commitStaged(
+  path: string,
+  staged: string,
+  facts: IndexFacts,
+  segments: readonly SegmentFacts[],
+  generation: number | undefined,
+): Promise<number> {
+  return changing(path, generation, async (before) => {
+    const there = namesOf(before)
+    for (const name of namesOf(segments)) {
+      if (!there.has(name) && existsSync(join(staged, name))) await rename(join(staged, name), join(path, name))
+    }
+    return { ...facts, segments: [...segments], before }
+  })
+}
+
+/** One change of a directory: `write` puts the new files there, and says what the manifest has and whose files are to stay. */
+async function changing(
+  path: string,
+  generation: number | undefined,
+  write: (
+    before: readonly SegmentFacts[],
+  ) => Promise<IndexFacts & { segments: SegmentFacts[]; before?: readonly SegmentFacts[] }>,
+): Promise<number> {
   const isNew = !existsSync(path)
   try {
     await mkdir(path, { recursive: true })
     const unlock = await lock(path)
     try {
-      const before = await generationOf(path, generation === undefined)
-      if (generation !== undefined && before !== generation) {
+      const current = existsSync(join(path, MANIFEST)) ? readManifest(path) : undefined
+      // A broken one is to be replaced.
+      const there = generation === undefined ? await current?.catch(() => undefined) : await current
+      const last = there?.generation ?? 0
+      if (generation !== undefined && last !== generation) {
         const text = `${path}: another process changed the index meanwhile: open it again, and repeat the change`
         throw new NighError('INDEX_CHANGED', text)
       }
-      const written: SegmentFacts[] = []
-      for (const segment of segments) written.push(await writeSegment(path, segment, options))
-      const manifest: Manifest = {
-        format: FORMAT,
-        version: VERSION,
-        generation: before + 1,
-        ...facts,
-        segments: written,
-      }
-      await writeManifest(path, manifest)
-      await removeUnnamed(path, written)
-      segments.forEach((segment, i) => {
-        segment.files = { index: written[i]!.index, columns: written[i]!.columns }
-      })
-      return before + 1
+      const { before = [], ...content } = await write(there?.segments ?? [])
+      await writeManifest(path, { format: FORMAT, version: VERSION, generation: last + 1, ...content })
+      await removeUnnamed(path, [...content.segments, ...before])
+      return last + 1
     } catch (error) {
       // What this change wrote nobody names.
       if (!isNew) await removeUnnamed(path, (await readManifest(path).catch(() => undefined))?.segments ?? [])
@@ -233,27 +284,22 @@ export async function commitDirectory(
   }
 }
 
-/** 0 where there is no index, or where a broken one is to be replaced. */
-async function generationOf(path: string, replacing: boolean): Promise<number> {
-  if (!existsSync(join(path, MANIFEST))) return 0
-  const read = readManifest(path).then(({ generation }) => generation)
-  return replacing ? read.catch(() => 0) : read
-}
-
 const newName = (what: string, extension: string) => `${what}-${randomBytes(8).toString('hex')}.${extension}`
 
-/** What the directory has already is not written, nor read, again. */
-async function writeSegment(path: string, segment: Segment, options: CallOptions): Promise<SegmentFacts> {
-  const { files, deleted, numRows, numDeleted } = segment
+/** Writes a segment's files. What the directory has already is not written, nor read, again. */
+export async function writeSegment(path: string, segment: Segment, options: CallOptions): Promise<SegmentFacts> {
+  const { files, deleted, numRows, numDeleted, partition } = segment
   const isThere = files && existsSync(join(path, files.index.name)) && existsSync(join(path, files.columns.name))
   const { index, columns } = isThere ? files : await writeFiles(path, segment, options)
-  let bits: FileFacts | null = null
-  if (deleted && numDeleted > 0) {
-    const name = newName('deleted', 'bits')
-    await writeDurably(join(path, name), deleted)
-    bits = { name, sizeBytes: deleted.length, sha256: sha256(deleted) }
-  }
-  return { index, columns, deleted: bits, numRows, numDeleted }
+  const bits = deleted && numDeleted > 0 ? await writeDeleted(path, deleted) : null
+  return { index, columns, deleted: bits, numRows, numDeleted, ...(partition === undefined ? {} : { partition }) }
+}
+
+/** Writes which rows of a segment are deleted. */
+export async function writeDeleted(path: string, deleted: Uint8Array): Promise<FileFacts> {
+  const name = newName('deleted', 'bits')
+  await writeDurably(join(path, name), deleted)
+  return { name, sizeBytes: deleted.length, sha256: sha256(deleted) }
 }
 
 async function writeFiles(
@@ -290,10 +336,16 @@ async function writeManifest(path: string, manifest: Manifest): Promise<void> {
 
 /** Files of changes that nobody finished, and of those before: readers that have them open keep them. */
 async function removeUnnamed(path: string, segments: readonly SegmentFacts[]): Promise<void> {
-  const named = new Set(segments.flatMap(({ index, columns, deleted }) => [index.name, columns.name, deleted?.name]))
+  const named = namesOf(segments)
   for (const name of await readdir(path)) {
     if ((OURS.test(name) || name.endsWith('.tmp')) && !named.has(name)) await rm(join(path, name), { force: true })
   }
+}
+
+/** The files of segments. */
+export function namesOf(segments: readonly SegmentFacts[]): Set<string> {
+  const files = segments.flatMap(({ index, columns, deleted }) => [index, columns, ...(deleted ? [deleted] : [])])
+  return new Set(files.map(({ name }) => name))
 }
 
 /** One process changes an index at a time. The lock of a process that is gone does not count. */

@@ -20,6 +20,8 @@ export interface Segment {
   numDeleted: number
   /** Its files in the directory that it was read from or written to. */
   files: { index: FileFacts; columns: FileFacts } | undefined
+  /** Of an index in partitions: the one that its items are of, as text. */
+  partition?: string | undefined
 }
 
 /** Builds a segment of a table, which it takes. Where its first rows are those of `base` that are not deleted, it may grow out of that. */
@@ -41,11 +43,14 @@ export async function buildSegment(
   return { native, columns: table, numRows, deleted: undefined, numDeleted: 0, files: undefined }
 }
 
-export const isDeleted = ({ deleted }: Segment, row: number): boolean =>
+export const isDeleted = ({ deleted }: Pick<Segment, 'deleted'>, row: number): boolean =>
   deleted !== undefined && ((deleted[row >> 3]! >> (row & 7)) & 1) === 1
 
 /** The same segment with more rows deleted. */
-export function withDeleted(segment: Segment, rows: Iterable<number>): Segment {
+export function withDeleted<S extends Pick<Segment, 'deleted' | 'numRows' | 'numDeleted'>>(
+  segment: S,
+  rows: Iterable<number>,
+): S {
   const deleted = segment.deleted ? segment.deleted.slice() : new Uint8Array((segment.numRows + 7) >> 3)
   let { numDeleted } = segment
   for (const row of rows) {

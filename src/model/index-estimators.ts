@@ -19,6 +19,10 @@ import {
 } from './index-params.ts'
 import { KeptIndex } from './kept-index.ts'
 import { explain } from './params.ts'
+import { fitOnSpark, type SparkFitOptions } from './spark/models/fit.ts'
+import { type AnnoyFile, type AnnoyFileOptions, annoyFileOnSpark } from './spark/models/forest.ts'
+import type { SparkTable } from './spark/models/source.ts'
+import { SparkKnnModel } from './spark/models/spark-knn-model.ts'
 
 class IndexEstimator<Options extends IndexOptions> {
   readonly params: IndexParams
@@ -37,8 +41,19 @@ class IndexEstimator<Options extends IndexOptions> {
   }
 
   /** Indexes items. */
-  fit(items: TableInput, call: EngineCall = {}): Promise<KeptIndex> {
-    return KeptIndex.build(items, this.params, call)
+  fit(items: TableInput, call?: EngineCall): Promise<KeptIndex>
+  /** The same by the tasks of a Spark cluster, into a directory of shards. Errors: INDEX_EXISTS, SPARK_STORAGE, ... */
+  fit(items: SparkTable, options: SparkFitOptions): Promise<SparkKnnModel>
+  async fit(
+    items: TableInput | SparkTable,
+    options: EngineCall | SparkFitOptions = {},
+  ): Promise<KeptIndex | SparkKnnModel> {
+    if (!('spark' in options)) return KeptIndex.build(items, this.params, options)
+    const { spark } = options
+    // A task has one processor, unless somebody says otherwise.
+    const { numThreads = 1 } = this.options
+    const path = await fitOnSpark(items as SparkTable, { ...this.params, threads: numThreads }, options)
+    return SparkKnnModel.load(path, { spark, numThreads })
   }
 }
 
@@ -82,6 +97,14 @@ export class Forest extends IndexEstimator<ForestOptions> {
   /** Checks the params: throws `INVALID_OPTION`. */
   constructor(options: ForestOptions = {}) {
     super('forest', options)
+  }
+
+  /**
+   * Grows one forest of all items on a Spark cluster, into one file that Annoy 1.17 reads (and `importIndex`): for programs that have Annoy
+   * alone. Its nodes are never on the driver. Errors: OUTPUT_EXISTS, INVALID_OPTION, ...
+   */
+  fitAnnoyFile(items: SparkTable, options: AnnoyFileOptions): Promise<AnnoyFile> {
+    return annoyFileOnSpark(items, { ...this.params, threads: this.options.numThreads ?? 1 }, options)
   }
 }
 

@@ -66,6 +66,8 @@ export interface IndexItems {
   all: NativeTable
   facts: IndexFacts
   params: IndexParams
+  /** Of an index in partitions: the queries that see each segment, ascending. Without it each sees all of them. */
+  seen?: readonly Uint32Array[] | undefined
 }
 
 /** Queries whose neighbors are written together. */
@@ -168,7 +170,7 @@ interface Asked extends IndexItems {
 
 /** The neighbors of consecutive queries, of all segments. */
 async function searchBlock(
-  { segments, queries, keeps, matches, k, effort, maxDistance, threads }: Asked,
+  { segments, queries, keeps, matches, seen, k, effort, maxDistance, threads }: Asked,
   first: number,
   count: number,
   options: { signal?: AbortSignal | undefined; onProgress?: (progress: { done: number; total: number }) => void },
@@ -178,22 +180,25 @@ async function searchBlock(
   const wanted = Math.min(Math.min(k, Math.max(1, rows)) + (matches?.most ?? 0), Math.max(1, rows))
   const search: SearchOptions = {
     k: wanted,
-    first,
-    count,
     threads,
     ...(effort === undefined ? {} : { effort }),
     ...(maxDistance === undefined ? {} : { maxDistance }),
   }
-  const find = (i: number) => call((_, job) => segments[i]!.native.search(queries, search, keeps[i], job), options)
+  const find = (i: number, asked: Pick<SearchOptions, 'rows' | 'first' | 'count'>) =>
+    call((_, job) => segments[i]!.native.search(queries, { ...search, ...asked }, keeps[i], job), options)
   let found: Awaited<ReturnType<typeof find>>
-  if (segments.length === 1) found = await find(0)
+  if (segments.length === 1 && !seen) found = await find(0, { first, count })
   else {
     const candidates = callNow((native) => native.createCandidates(count, wanted))
     const all = Uint32Array.from({ length: count }, (_, i) => i)
     let start = 0
     for (const [i, segment] of segments.entries()) {
-      const part = await find(i)
-      await call(() => candidates.add(part, all, start), options).finally(() => part.dispose())
+      const rows = seen?.[i]?.filter((row) => row >= first && row < first + count)
+      if (rows?.length !== 0) {
+        const part = await find(i, rows ? { rows } : { first, count })
+        const places = rows ? rows.map((row) => row - first) : all
+        await call(() => candidates.add(part, places, start), options).finally(() => part.dispose())
+      }
       start += segment.numRows
     }
     found = callNow(() => candidates.neighbors(0, count))

@@ -230,6 +230,7 @@ export class KeptIndex implements AsyncDisposable {
    */
   append(items: TableInput, options: EngineCall = {}): Promise<{ added: number; replaced: number }> {
     return this.#inTurn(async () => {
+      this.#refuseParted()
       const before = this.numItems
       const { params } = this
       const { metric, dim, isBits, idCol, featuresCol, nextId } = this.#facts
@@ -281,6 +282,7 @@ export class KeptIndex implements AsyncDisposable {
   /** Makes one segment of all that is not deleted: searches are as fast as after `fit`, and no room is lost. */
   compact(options: EngineCall = {}): Promise<void> {
     return this.#inTurn(async () => {
+      this.#refuseParted()
       if (this.#segments.length === 1 && this.#segments[0]!.numDeleted === 0) return
       const whole = await together(this.#segments, undefined, this.#facts, this.params, options)
       this.#replace([whole], this.#facts)
@@ -353,6 +355,16 @@ export class KeptIndex implements AsyncDisposable {
     return this.#all
   }
 
+  /** Segments of other partitions do not become one. */
+  #refuseParted(): void {
+    const { partitionCol } = this.#facts
+    if (partitionCol === undefined) return
+    throw invalidOption(
+      'partitionCol',
+      `the items are in partitions by "${partitionCol}": change them by SparkKnnModel`,
+    )
+  }
+
   /** Other segments from here on: those that are gone are disposed of, and efforts have to be found anew. */
   #replace(segments: Segment[], facts: IndexFacts): void {
     const stay = new Set(segments.map(({ native }) => native))
@@ -409,7 +421,11 @@ export class KeptIndex implements AsyncDisposable {
     const mended: Segment[] = []
     for (const segment of segments) {
       const worn = isWorn(segment, this.#facts.params)
-      mended.push(worn ? await together([segment], undefined, this.#facts, this.params, options) : segment)
+      if (!worn) mended.push(segment)
+      else {
+        const whole = await together([segment], undefined, this.#facts, this.params, options)
+        mended.push({ ...whole, partition: segment.partition })
+      }
     }
     return mended
   }

@@ -1,6 +1,7 @@
 import { join } from 'node:path'
 import { type Table, tableFromIPC } from 'apache-arrow'
 import type { EngineCall } from '../engine/engine.ts'
+import type { SparkDataset } from '../engine/spark/spark-dataset.ts'
 import { invalidOption, NighError } from '../errors.ts'
 import { call, callNow, type NativeHasher } from '../native.ts'
 import type { ArrowDataset } from '../table/dataset.ts'
@@ -12,6 +13,8 @@ import { type BucketedRandomProjectionLSHOptions, LSH_PARAMS, type LshParams, ls
 import { type ApproxNearestNeighborsOptions, searchHashed } from './lsh-search.ts'
 import { readDirectory, type SaveOptions, saveDirectory } from './model-directory.ts'
 import { given, type ParamDoc } from './params.ts'
+import { joinOnSpark, type SparkSimilarityJoinOptions } from './spark/models/lsh-join.ts'
+import type { SparkTable } from './spark/models/source.ts'
 import { Transformer } from './transformer.ts'
 
 /** What a model is made of. */
@@ -78,8 +81,22 @@ export class BucketedRandomProjectionLSHModel extends Transformer implements Asy
     a: TableInput,
     b: TableInput,
     threshold: number,
-    options: SimilarityJoinOptions = {},
-  ): Promise<ArrowDataset> {
+    options?: SimilarityJoinOptions,
+  ): Promise<ArrowDataset>
+  /** The same on a Spark cluster, whose tasks shuffle the buckets: a dataset that stays there. */
+  async approxSimilarityJoin(
+    a: SparkTable,
+    b: SparkTable,
+    threshold: number,
+    options: SparkSimilarityJoinOptions,
+  ): Promise<SparkDataset>
+  async approxSimilarityJoin(
+    a: TableInput | SparkTable,
+    b: TableInput | SparkTable,
+    threshold: number,
+    options: SimilarityJoinOptions | SparkSimilarityJoinOptions = {},
+  ): Promise<ArrowDataset | SparkDataset> {
+    if ('spark' in options) return this.#onSpark(a as SparkTable, b as SparkTable, threshold, options)
     const names = checkJoin(threshold, options)
     const left = await this.#hash(a, options)
     let right: HashedItems
@@ -98,11 +115,38 @@ export class BucketedRandomProjectionLSHModel extends Transformer implements Asy
    */
   async approxSelfJoin(
     threshold: number,
-    { of, ...options }: SimilarityJoinOptions & { of?: TableInput | undefined } = {},
-  ): Promise<ArrowDataset> {
+    options?: SimilarityJoinOptions & { of?: TableInput | undefined },
+  ): Promise<ArrowDataset>
+  /** The same on a Spark cluster, of a table that it sees. */
+  async approxSelfJoin(
+    threshold: number,
+    options: SparkSimilarityJoinOptions & { of: SparkTable },
+  ): Promise<SparkDataset>
+  async approxSelfJoin(
+    threshold: number,
+    {
+      of,
+      ...options
+    }:
+      | (SimilarityJoinOptions & { of?: TableInput | undefined })
+      | (SparkSimilarityJoinOptions & { of: SparkTable }) = {},
+  ): Promise<ArrowDataset | SparkDataset> {
+    if ('spark' in options) return this.#onSpark(of as SparkTable, undefined, threshold, options)
     const names = checkJoin(threshold, options)
     const hashed = of === undefined ? this.#items('join') : await this.#hash(of, options)
     return joinHashed(hashed, undefined, threshold, names, this.params, options)
+  }
+
+  #onSpark(
+    a: SparkTable,
+    b: SparkTable | undefined,
+    threshold: number,
+    options: SparkSimilarityJoinOptions,
+  ): Promise<SparkDataset> {
+    const { dim, bits } = this.#hasher
+    // A task has one processor, unless somebody says otherwise.
+    const params = { ...this.params, threads: this.options.numThreads ?? 1 }
+    return joinOnSpark(a, b, threshold, params, { dim, bits }, options)
   }
 
   /** Saves the hash functions and the tables in a directory, which appears complete or not at all. */

@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
 const root = fileURLToPath(new URL('../..', import.meta.url))
-const python = process.env.NIGH_PYTHON ?? join(root, '.venv/bin/python')
+export const python: string = process.env.NIGH_PYTHON ?? join(root, '.venv/bin/python')
 
 /** Spark Connect of pip's pyspark, in a process of its own. */
 export interface SparkServer {

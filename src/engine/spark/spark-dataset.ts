@@ -76,6 +76,12 @@ export class SparkDataset {
     return this.#then((input) => relations.withColumn(input, name, expression))
   }
 
+  /** All rows of both; columns go by place. */
+  union(other: SparkDataset): SparkDataset {
+    const both = async () => relations.union(await this.#build('raise'), await other.#build('raise'))
+    return new SparkDataset(this.#context, both, this.#options)
+  }
+
   take(numRows: number): SparkDataset {
     return this.#then((input) => relations.limit(input, numRows))
   }
@@ -83,6 +89,12 @@ export class SparkDataset {
   sort(...keys: readonly (string | relations.SortKey)[]): SparkDataset {
     const all = keys.map((key) => (typeof key === 'string' ? { expression: relations.quoted(key) } : key))
     return this.#then((input) => relations.sort(input, all, true))
+  }
+
+  /** Each partition by itself. */
+  sortWithinPartitions(...columns: readonly string[]): SparkDataset {
+    const keys = columns.map((column) => ({ expression: relations.quoted(column) }))
+    return this.#then((input) => relations.sort(input, keys, false))
   }
 
   repartition(numPartitions: number): SparkDataset {

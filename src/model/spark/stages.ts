@@ -11,6 +11,8 @@ import { knnJoin } from '../knn-join.ts'
 import type { Block, BlockDone, JoinStage } from './blocks.ts'
 import type { Look, Seen } from './doctor.ts'
 
+export * from './models/tasks.ts'
+
 /** Joins blocks of queries with all items, each into a file that no other attempt writes. */
 export async function* joinBlocks(control: AsyncIterable<Table>, stage: JoinStage): AsyncGenerator<Table> {
   for await (const table of control) {
