@@ -95,6 +95,12 @@ export class SparkDataset {
     return this.#then((input) => relations.repartitionBy(input, columns, options.numPartitions))
   }
 
+  /** The rows of both. Columns go by place. */
+  union(other: SparkDataset): SparkDataset {
+    const build: Build = async () => relations.union(await this.#build('raise'), await other.#build('raise'))
+    return new SparkDataset(this.#context, build, this.#options)
+  }
+
   /** What a function of nigh's own gives for the tables of each partition: `stages` of the archive has it. */
   stage(builtin: string, options: unknown, schema: Schema): SparkDataset {
     const build: Build = async (failing) => {

@@ -1,15 +1,11 @@
 // What goes to the tasks of a join, and what comes back.
 import type { JoinOptions } from '../../join/options.ts'
+import type { TableSide } from './table-side.ts'
 
-export interface JoinStage {
-  queries: string
+/** Each task reads all items. */
+export interface BroadcastStage {
+  queries: TableSide
   items: string
-  /** Columns of the queries that the join uses. */
-  queryColumns: string[]
-  /** How many partitions they have. */
-  numPartitions: number
-  /** Whether the blocks know their numbers of rows: of a Delta table they include deleted ones. */
-  isCounted: boolean
   /** By number. */
   blocks: Block[]
   directory: string
