@@ -2,6 +2,11 @@
 import type { JoinOptions } from '../../join/options.ts'
 import type { TableSide } from './table-side.ts'
 
+/** What tasks write: Parquet files beside the output; or files of a Delta table, and beside the output what is to be committed of them. */
+export type TaskOutput =
+  | { format: 'parquet' }
+  | { format: 'delta'; path: string; mode: 'error' | 'overwrite' | 'append' }
+
 /** Each task reads all items. */
 export interface BroadcastStage {
   queries: TableSide
@@ -10,6 +15,7 @@ export interface BroadcastStage {
   blocks: Block[]
   directory: string
   options: JoinOptions
+  output: TaskOutput
 }
 
 /** One block of queries, joined. */

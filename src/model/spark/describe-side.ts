@@ -7,7 +7,7 @@ import { readTable } from '../../table/datasets.ts'
 import { columnNotFound } from '../../table/schema.ts'
 import { openSide } from '../join-tables.ts'
 import type { SideFacts } from './join-plan.ts'
-import type { TableSide } from './table-side.ts'
+import { cutOf, type TableSide } from './table-side.ts'
 
 export interface Described {
   side: TableSide
@@ -36,7 +36,10 @@ export async function describeSide(
   const { size } = open.native
   open.native.dispose()
   const read = [...new Set([...(hasIds ? [idCol] : []), featuresCol, ...columns])]
-  const scan = await call((native, job) => native.openScan([{ path }], { columns: read, side: which }, job), { signal })
+  const scan = await call(
+    (native, job) => native.openScan([{ path }], { columns: read, side: which, ...cutOf({ read }) }, job),
+    { signal },
+  )
   const partitionRows = scan.partitions.map(({ numRows }) => numRows)
   scan.dispose()
   const side = { path, read, idCol, hasIds, featuresCol, columns: [...columns], partitionRows, isCounted }

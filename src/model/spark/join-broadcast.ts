@@ -2,13 +2,14 @@
 import { join } from 'node:path'
 import { NighError } from '../../errors.ts'
 import type { RecallEstimate } from '../../join/statistics.ts'
-import { knnJoin } from '../knn-join.ts'
+import { knnJoin, selfJoin } from '../knn-join.ts'
 import type { BlockDone, BroadcastStage } from './blocks.ts'
 import { collected, controlRows, DONE_SCHEMA, type RunContext, told } from './run-context.ts'
+import type { TableSide } from './table-side.ts'
+import { writeDeltaFiles } from './task-output.ts'
 
 export async function joinByBroadcast(context: RunContext, stage: BroadcastStage): Promise<BlockDone[]> {
   const { blocks } = stage
-  if (blocks.length === 0) return [await nothing(stage, context.signal)]
   const tasks = controlRows(context.spark, blocks.length).stage('joinBlocks', stage, DONE_SCHEMA)
   const done = told<BlockDone>(await collected(tasks, context, 'join'))
   const missing = blocks.find(({ block }) => done.filter((one) => one.block === block).length !== 1)
@@ -16,14 +17,20 @@ export async function joinByBroadcast(context: RunContext, stage: BroadcastStage
   return done.sort((a, b) => a.block - b.block)
 }
 
-/** No queries: a file with the columns alone. */
-async function nothing(
-  { queries, items, directory, options }: BroadcastStage,
+/** No queries: a file with the columns alone, made here. */
+export async function joinNothing(
+  { queries, items, directory, options, output }: Omit<BroadcastStage, 'queries'> & { queries: TableSide | undefined },
   signal: AbortSignal | undefined,
 ): Promise<BlockDone> {
-  const file = 'part-00000.parquet'
-  const { report } = await knnJoin(queries.path, items, { ...options, to: join(directory, file), signal })
+  const name = join(directory, 'part-00000')
+  const to = `${name}.parquet`
+  const { report } = await (queries
+    ? knnJoin(queries.path, items, { ...options, to, signal })
+    : selfJoin(items, { ...options, to, signal }))
+  const isDelta = output.format === 'delta'
+  if (isDelta) await writeDeltaFiles(to, output, `${name}.json`)
   const { recall, plan, rows, peakMemoryBytes, cpuSeconds } = report
+  const file = `part-00000.${isDelta ? 'json' : 'parquet'}`
   return { block: 0, file, ...rows, method: plan.method, recall, peakMemoryBytes, cpuSeconds }
 }
 

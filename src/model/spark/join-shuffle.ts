@@ -1,5 +1,5 @@
 // Joins that shuffle: by partitions at a recall, or by a grid of blocks exactly. Both end in tasks that merge ranges of queries and write them.
-import { mkdirSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { SparkDataset } from '../../engine/spark/spark-dataset.ts'
 import { NighError } from '../../errors.ts'
@@ -159,9 +159,8 @@ async function merged(
   candidates: SparkDataset,
   { mayRepeat, sample }: Pick<MergeStage, 'mayRepeat' | 'sample'>,
 ): Promise<RangeDone[]> {
-  const parts = join(directory, 'parts')
-  rmSync(parts, { recursive: true, force: true })
-  mkdirSync(parts, { recursive: true })
+  // What an attempt before wrote stays apart.
+  const parts = mkdtempSync(join(directory, 'parts-'))
   const { ranges } = plan
   const stage: MergeStage = { ...work, directory: parts, mayRepeat, sample, output }
   const numPartitions = ranges.length
@@ -174,7 +173,8 @@ async function merged(
   const done = told<RangeDone>(tables)
   const missing = ranges.find(({ block }) => done.filter(({ range }) => range === block).length !== 1)
   if (missing) throw new NighError('SPARK_FAILED', `the cluster did not tell of range ${missing.block} once`)
-  return done.sort((a, b) => a.range - b.range)
+  const placed = done.map((range) => ({ ...range, file: range.file && join(parts, range.file) }))
+  return placed.sort((a, b) => a.range - b.range)
 }
 
 function withinBytes(sample: SampledRows): SampledRows {

@@ -1,6 +1,6 @@
 // What the tasks of a join that shuffles are told.
 import type { JoinParams } from '../../join/options.ts'
-import type { Block } from './blocks.ts'
+import type { Block, TaskOutput } from './blocks.ts'
 import type { TableSide } from './table-side.ts'
 
 /** Of all stages of one join. */
@@ -69,8 +69,7 @@ export interface MergeStage extends JoinWork {
   mayRepeat: boolean
   /** Row numbers of queries whose neighbors are told. */
   sample: number[]
-  /** Where files go and as what. */
-  output: { format: 'parquet' } | { format: 'delta'; path: string; mode: 'error' | 'overwrite' | 'append' }
+  output: TaskOutput
 }
 
 /** What a task of a search tells: how its part went. */
@@ -88,10 +87,8 @@ export interface PartDone {
 /** A range, merged and written. */
 export interface RangeDone {
   range: number
-  /** Undefined where it has no rows. */
+  /** In the directory of the stage; of a Delta table what is to be committed. Undefined where it has no rows. */
   file: string | undefined
-  /** Of a Delta table: what its commit says of the files, as base64. */
-  actions?: string | undefined
   queries: number
   neighbors: number
   /** Neighbors of the sampled queries. */

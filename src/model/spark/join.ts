@@ -1,6 +1,6 @@
 // A join on a Spark cluster: the plan by the metadata of both tables, jobs of tasks, one commit at the end.
 import { randomUUID } from 'node:crypto'
-import { existsSync, mkdirSync, rmSync } from 'node:fs'
+import { existsSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs'
 import { basename, dirname, join, resolve } from 'node:path'
 import type { ExecuteOptions } from '../../engine/spark/connect/session.ts'
 import type { Spark } from '../../engine/spark/spark.ts'
@@ -8,14 +8,18 @@ import type { SparkDataset } from '../../engine/spark/spark-dataset.ts'
 import { invalidOption, NighError } from '../../errors.ts'
 import { type JoinOptions, type JoinParams, joinParams } from '../../join/options.ts'
 import type { RecallEstimate } from '../../join/statistics.ts'
+import { throwIfAborted } from '../../native.ts'
 import { requireSameVectors } from '../join-tables.ts'
-import type { BlockDone } from './blocks.ts'
+import type { BlockDone, TaskOutput } from './blocks.ts'
+import { DeltaCommit } from './commit-delta.ts'
 import { commitDirectory, notSeen } from './commit-directory.ts'
 import { type Described, describeSide } from './describe-side.ts'
-import { joinByBroadcast, recallOf } from './join-broadcast.ts'
+import { explainSpark } from './explain-join.ts'
+import { joinByBroadcast, joinNothing, recallOf } from './join-broadcast.ts'
 import { planSpark, type SparkPlan, type SparkStrategy } from './join-plan.ts'
 import { joinByGrid, joinByPartitions, type ShuffledJoin, type ShuffledOutcome } from './join-shuffle.ts'
 import type { JoinWork } from './join-stage.ts'
+import { neighborsSchema } from './neighbors-ipc.ts'
 import { executeOptions, type RunContext, type SparkJoinProgress } from './run-context.ts'
 import { shuffleKeys } from './shuffle-keys.ts'
 
@@ -62,6 +66,7 @@ export interface SparkJoinReport {
 
 /** Before a query: its rows are the table. */
 const SQL = 'sql:'
+const DELTA = 'delta:'
 /** Of a task, where nobody tells. */
 const TASK_MEMORY = '2GB'
 
@@ -85,6 +90,27 @@ export function sparkSelfJoin(spark: Spark, items: SparkInput, options: SparkJoi
   return run(spark, undefined, items, options)
 }
 
+/** The plan of a join, from the metadata of its tables: tasks, partitions, bytes, memory. `queries` is undefined for a self join. */
+export async function explainSparkJoin(
+  spark: Spark,
+  queries: SparkInput | undefined,
+  items: SparkInput,
+  options: SparkPlanOptions = {},
+): Promise<{ plan: SparkPlan; text: string }> {
+  const { params, context } = settled(spark, options)
+  const atRest = (input: SparkInput) => {
+    if (typeof input === 'string' && !input.startsWith(SQL)) return pathOf(input)
+    throw invalidOption('explain', 'looks at tables on storage; how many rows a query has is known when it has run')
+  }
+  const queryPath = queries === undefined ? undefined : atRest(queries)
+  const prepared = await prepare(context, queryPath, atRest(items), params, options)
+  const { plan, items: described } = prepared
+  const { rows, dim } = described.size
+  const self = queries === undefined
+  const sizes = { queries: prepared.queries?.size.rows ?? rows, items: rows, dim, self }
+  return { plan, text: explainSpark(plan, params, sizes) }
+}
+
 /** What is settled before anything of it runs. */
 interface Prepared {
   params: JoinParams
@@ -101,31 +127,39 @@ async function run(
   { to, ...options }: SparkJoinOptions,
 ): Promise<SparkJoinReport> {
   const { asked, params, context } = settled(spark, options)
-  const out = resolve(to)
-  if (params.mode === 'append')
-    throw invalidOption('mode', 'a directory of Parquet files is not appended to on a cluster')
-  if (existsSync(out) && params.mode !== 'overwrite') {
+  const isDelta = to.startsWith(DELTA)
+  const out = resolve(isDelta ? to.slice(DELTA.length) : to)
+  if (/^[a-z0-9]+:\/\//.test(isDelta ? to.slice(DELTA.length) : to))
+    throw invalidOption('to', 'must be a path that this process and the tasks see alike')
+  if (!isDelta && params.mode === 'append')
+    throw invalidOption('mode', 'a directory of Parquet files is not appended to on a cluster: write a Delta table')
+  if (!isDelta && existsSync(out) && params.mode !== 'overwrite') {
     throw new NighError('OUTPUT_EXISTS', `${to} exists: give another, or replace it (--force, mode: 'overwrite')`)
   }
   const directory = join(dirname(out), `.${basename(out)}.nigh-${randomUUID()}`)
-  const parts = join(directory, 'parts')
   const seconds = { stage: 0, join: 0, commit: 0, total: 0 }
   const started = performance.now()
+  let delta: DeltaCommit | undefined
   const lap = () => (performance.now() - started) / 1000 - seconds.stage - seconds.join - seconds.commit
   try {
-    mkdirSync(parts, { recursive: true })
+    mkdirSync(directory, { recursive: true })
     const queryPath = queries && (await staged(context, queries, join(directory, 'queries')))
     const itemPath = await staged(context, items, join(directory, 'items'))
     const prepared = await prepare(context, queryPath, itemPath, params, options)
     seconds.stage = lap()
-    const outcome = await joined(context, prepared, { asked, directory, parts })
+    const work = workOf(prepared, asked)
+    const output: TaskOutput = isDelta ? { format: 'delta', path: out, mode: params.mode } : { format: 'parquet' }
+    if (output.format === 'delta') delta = DeltaCommit.begin(output, await neighborsSchema(work))
+    const { files, ...told } = await joined(context, prepared, work, { asked, directory, output })
     seconds.join = lap()
-    commitDirectory(parts, outcome.files, out)
+    throwIfAborted(context.signal)
+    const written = delta ? await delta.commit(directory, files) : commitDirectory(files, out)
+    delta = undefined
     seconds.commit = lap()
     seconds.total = (performance.now() - started) / 1000
-    const { files, ...told } = outcome
-    return { ...told, seconds, output: { path: to, files: files.length, version: undefined } }
+    return { ...told, seconds, output: { path: to, ...written } }
   } finally {
+    await delta?.abort(directory)
     rmSync(directory, { recursive: true, force: true })
   }
 }
@@ -198,28 +232,8 @@ async function parallelism(context: RunContext): Promise<number> {
   return Math.max(1, Number(row?.n))
 }
 
-type Outcome = Omit<SparkJoinReport, 'seconds' | 'output'> & { files: string[] }
-
-async function joined(
-  context: RunContext,
-  { params, plan, items, queries, numTasks }: Prepared,
-  { asked, directory, parts }: { asked: JoinOptions; directory: string; parts: string },
-): Promise<Outcome> {
-  const { strategy, reason, numPartitions } = plan
-  const target = params.recall
-  if (strategy === 'broadcast' && queries) {
-    const options: JoinOptions = { ...asked, threads: params.threads, memory: params.memory, mode: 'error' }
-    delete options.force
-    const done = await joinByBroadcast(context, {
-      queries: queries.side,
-      items: items.side.path,
-      blocks: plan.ranges,
-      directory: parts,
-      options,
-    })
-    return { ...ofBlocks(done), strategy, reason, recall: { ...recallOf(done), target } }
-  }
-  const work: JoinWork = {
+function workOf({ params, plan, items, queries }: Prepared, asked: JoinOptions): JoinWork {
+  return {
     items: items.side,
     queries: queries?.side,
     params,
@@ -228,7 +242,30 @@ async function joined(
     rangeKeys: shuffleKeys(plan.ranges.length),
     sliceRows: plan.sliceRows,
   }
-  const shuffled: ShuffledJoin = { context, work, plan, directory, numTasks, output: { format: 'parquet' } }
+}
+
+type Outcome = Omit<SparkJoinReport, 'seconds' | 'output'> & { files: string[] }
+
+async function joined(
+  context: RunContext,
+  { params, plan, items, queries, numTasks }: Prepared,
+  work: JoinWork,
+  { asked, directory, output }: { asked: JoinOptions; directory: string; output: TaskOutput },
+): Promise<Outcome> {
+  const { strategy, reason, numPartitions } = plan
+  const target = params.recall
+  if (plan.ranges.length === 0 || (strategy === 'broadcast' && queries)) {
+    const options: JoinOptions = { ...asked, threads: params.threads, memory: params.memory, mode: 'error' }
+    delete options.force
+    const parts = mkdtempSync(join(directory, 'parts-'))
+    const stage = { items: items.side.path, blocks: plan.ranges, directory: parts, options, output }
+    const done =
+      plan.ranges.length === 0 || !queries
+        ? [await joinNothing({ ...stage, queries: queries?.side }, context.signal)]
+        : await joinByBroadcast(context, { ...stage, queries: queries.side })
+    return { ...ofBlocks(done, parts), strategy, reason, recall: { ...recallOf(done), target } }
+  }
+  const shuffled: ShuffledJoin = { context, work, plan, directory, numTasks, output }
   const outcome = await (strategy === 'grid' ? joinByGrid(shuffled) : joinByPartitions(shuffled))
   const told = ofRanges(outcome)
   const rows = { ...told.rows, items: items.size.rows }
@@ -236,7 +273,7 @@ async function joined(
   return { ...told, rows, strategy, reason, numTasks: tasks, numPartitions, recall: { ...outcome.recall, target } }
 }
 
-function ofBlocks(done: readonly BlockDone[]): Omit<Outcome, 'strategy' | 'reason' | 'recall'> {
+function ofBlocks(done: readonly BlockDone[], parts: string): Omit<Outcome, 'strategy' | 'reason' | 'recall'> {
   const sum = (of: (block: BlockDone) => number) => done.reduce((total, block) => total + of(block), 0)
   return {
     method: [...new Set(done.map(({ method }) => method))].join(', '),
@@ -247,7 +284,7 @@ function ofBlocks(done: readonly BlockDone[]): Omit<Outcome, 'strategy' | 'reaso
     cpuSeconds: sum((block) => block.cpuSeconds),
     peakMemoryBytes: Math.max(...done.map((block) => block.peakMemoryBytes)),
     shuffledBytes: 0,
-    files: done.map(({ file }) => file),
+    files: done.map(({ file }) => join(parts, file)),
   }
 }
 
@@ -266,9 +303,13 @@ function ofRanges({ done, method, margin }: ShuffledOutcome) {
   }
 }
 
+function pathOf(input: string): string {
+  return input.includes('://') || input.startsWith(DELTA) ? input : resolve(input)
+}
+
 async function staged(context: RunContext, input: SparkInput, path: string): Promise<string> {
   if (typeof input === 'string' && !input.startsWith(SQL)) {
-    return input.includes('://') || /^delta:/.test(input) ? input : resolve(input)
+    return pathOf(input)
   }
   const dataset = typeof input === 'string' ? context.spark.sql(input.slice(SQL.length)) : input
   await dataset.write(path, executeOptions(context, 'read'))

@@ -1,7 +1,8 @@
 // One table of a join as tasks read it: partitions of files, rows numbered over all of them.
 import type { Table } from 'apache-arrow'
 import { NighError } from '../../errors.ts'
-import { readTable } from '../../table/datasets.ts'
+import { ArrowDataset } from '../../table/dataset.ts'
+import { ScanStep } from '../../table/steps/scan.ts'
 import { withRowNumbers } from './row-numbers.ts'
 
 export interface TableSide {
@@ -36,18 +37,31 @@ export function firstRows({ partitionRows }: Pick<TableSide, 'partitionRows'>): 
   })
 }
 
+/** Bytes of a partition: a task has a few times as many in memory. */
+const PARTITION_BYTES = 32e6
+
+/** How files are cut: alike for all tasks, whatever columns they read. */
+export function cutOf({ read }: Pick<TableSide, 'read'>): { cutColumns: string[]; cutBytes: number } {
+  return { cutColumns: [...read], cutBytes: PARTITION_BYTES }
+}
+
+function cutTable(side: TableSide, columns: string[]): ArrowDataset {
+  const options = { columns, ...cutOf(side) }
+  return new ArrowDataset(new ScanStep({ sources: [{ path: side.path }], options, maxRecords: -1 }), {})
+}
+
 /** Some consecutive partitions, their rows numbered. `columns`: fewer than all that the join reads. */
 export async function* numberedTables(
   side: TableSide,
   first: number,
   count: number,
-  columns: readonly string[] = side.read,
+  columns: readonly string[] = [...new Set([side.idCol, ...side.read])],
 ): AsyncGenerator<NumberedTable> {
   const { path, hasIds, idCol, partitionRows, isCounted } = side
   const named = columns.filter((name) => hasIds || name !== idCol)
   // Rows of no column have no table: one more is read, and left out.
   const reading = named.length > 0 ? named : [side.featuresCol]
-  const dataset = await readTable(path, { columns: reading })
+  const dataset = cutTable(side, reading)
   const partitions = await dataset.partitions()
   try {
     if (partitions.length !== partitionRows.length) {

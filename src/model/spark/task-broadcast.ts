@@ -5,7 +5,9 @@ import type { JoinOptions } from '../../join/options.ts'
 import { knnJoin } from '../knn-join.ts'
 import type { Block, BlockDone, BroadcastStage } from './blocks.ts'
 import { ROW } from './row-numbers.ts'
+import { Spool } from './spool.ts'
 import { numberedTables } from './table-side.ts'
+import { writeDeltaFiles } from './task-output.ts'
 
 export async function* joinBlocks(control: AsyncIterable<Table>, stage: BroadcastStage): AsyncGenerator<Table> {
   for await (const table of control) {
@@ -17,15 +19,20 @@ export async function* joinBlocks(control: AsyncIterable<Table>, stage: Broadcas
 }
 
 async function joinBlock({ block, first, count }: Block, stage: BroadcastStage): Promise<BlockDone> {
-  const { queries, items, directory, options } = stage
+  const { queries, items, directory, options, output } = stage
   const tables: Table[] = []
   for await (const { table } of numberedTables(queries, first, count)) tables.push(table)
   const [one, ...others] = tables
   const all = one!.concat(...others)
   const { NIGH_ATTEMPT: attempt = '0' } = process.env
-  const file = `part-${String(block).padStart(5, '0')}-${attempt}-${process.pid}.parquet`
+  const name = `part-${String(block).padStart(5, '0')}-${attempt}-${process.pid}`
   const asked = all.select(all.schema.fields.map(({ name }) => name).filter((name) => name !== ROW))
-  const { report } = await knnJoin(asked, items, { ...(options as JoinOptions), to: join(directory, file) })
+  const isDelta = output.format === 'delta'
+  using spool = new Spool(options.tmp)
+  const to = join(isDelta ? spool.directory : directory, `${name}.parquet`)
+  const { report } = await knnJoin(asked, items, { ...(options as JoinOptions), to })
+  const file = `${name}.${isDelta ? 'json' : 'parquet'}`
+  if (isDelta) await writeDeltaFiles(to, output, join(directory, file))
   const { estimate, low, high, sampleSize } = report.recall
   return {
     block,
