@@ -14,7 +14,7 @@ export interface Routes {
 }
 
 /** Cells looked at around a row. What lies behind them is farther than any margin that pays. */
-const NEAR_CELLS = 32
+const NEAR_CELLS = { most: 32, eachPartition: 8 }
 const CHUNK_ROWS = 16_384
 
 export class Router {
@@ -44,6 +44,7 @@ export class Router {
     const { dim, numPartitions } = { dim: this.#space.dim, numPartitions: this.#cells.numPartitions }
     const rows = values.length / dim
     const most = Math.max(1, Math.min(width, numPartitions))
+    const near = Math.min(NEAR_CELLS.most, NEAR_CELLS.eachPartition * numPartitions)
     const routes: Routes = {
       width: most,
       counts: new Uint32Array(rows),
@@ -53,7 +54,7 @@ export class Router {
     for (let first = 0; first < rows; first += CHUNK_ROWS) {
       const chunk = values.subarray(first * dim, Math.min(rows, first + CHUNK_ROWS) * dim)
       const places = placesOf(chunk, this.#space, side)
-      const found = await this.#centers.nearest(places, most === 1 ? 1 : NEAR_CELLS, options)
+      const found = await this.#centers.nearest(places, most === 1 ? 1 : near, options)
       for (let i = 0; i < chunk.length / dim; i++) this.#near(found, i, first + i, margin, routes)
     }
     return routes

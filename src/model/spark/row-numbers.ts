@@ -10,9 +10,10 @@ export function withRowNumbers(table: Table, first: number, idCol?: string): Tab
   const schema = new Schema([...names.map((name) => new Field(name, new Int64(), false)), ...table.schema.fields])
   let row = first
   const batches = table.batches.map((batch) => {
-    const numbers = makeData({ type: new Int64(), data: numbersFrom(row, batch.numRows) })
+    // Each column has numbers of its own: a writer would write shared ones once.
+    const numbers = names.map(() => makeData({ type: new Int64(), data: numbersFrom(row, batch.numRows) }))
     row += batch.numRows
-    return recordBatch(schema, [...names.map(() => numbers), ...batch.data.children], batch.numRows)
+    return recordBatch(schema, [...numbers, ...batch.data.children], batch.numRows)
   })
   return new Table(schema, batches)
 }
