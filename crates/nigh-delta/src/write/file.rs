@@ -4,9 +4,9 @@ use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use arrow_array::{Array, RecordBatch};
 use arrow_array::cast::AsArray;
 use arrow_array::types::Int64Type;
+use arrow_array::{Array, RecordBatch};
 use delta_kernel::FileMeta;
 use delta_kernel::engine::arrow_data::ArrowEngineData;
 use delta_kernel::transaction::BoundWriteContext;
