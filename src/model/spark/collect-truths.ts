@@ -7,7 +7,7 @@ import type { Truth } from './choose-margin.ts'
 import type { SampledRows } from './draw-samples.ts'
 import type { JoinWork, TruthStage } from './join-stage.ts'
 import { packArrays, unpackArrays } from './packed-arrays.ts'
-import { collected, controlRows, type RunContext } from './run-context.ts'
+import { controlRows, type RunContext, streamed } from './run-context.ts'
 import { BLOCK_SCHEMA, blocksIn } from './shuffle-blocks.ts'
 
 export interface TruthTask {
@@ -36,7 +36,8 @@ export async function collectTruths(
   const dataset = controlRows(context.spark, tasks.length).stage('truths', stage, BLOCK_SCHEMA)
   const { k, includeSelf } = work.params
   const best: Neighbor[][] = [...sample.rows].map(() => [])
-  for (const table of await collected(dataset, context, 'truth')) {
+  // Of each task only what is among the nearest so far is kept.
+  for await (const table of streamed(dataset, context, 'truth')) {
     for (const { block } of blocksIn(table)) {
       for (const [query, neighbors] of neighborsIn(block!, width).entries()) {
         const own = work.queries === undefined && !includeSelf ? sample.rows[query] : undefined

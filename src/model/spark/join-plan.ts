@@ -87,7 +87,9 @@ export function planSpark(task: PlanTask): SparkPlan {
     return { ...common, ...blocks, numTasks: cells, readBytes, shuffledBytes: itemBlocks.length * candidates }
   }
   const most = Math.max(1, Math.ceil(items.size.rows / LEAST_ROWS))
-  const partitions = task.numPartitions ?? Math.min(most, Math.max(numTasks, partitionsThatFit(task, SPREAD)))
+  // Whole waves of tasks: the last one is not of a few.
+  const waves = Math.ceil(partitionsThatFit(task, SPREAD) / numTasks)
+  const partitions = task.numPartitions ?? Math.min(most, Math.max(1, waves) * numTasks)
   const numCells = Math.min(CELLS.most, Math.max(CELLS.least, CELLS_EACH * partitions, partitions))
   const moved = queries ? bytes.items + SPREAD * bytes.queries : SPREAD * bytes.items
   return {

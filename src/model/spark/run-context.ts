@@ -32,16 +32,25 @@ export const DONE_SCHEMA: Schema = new Schema([new Field('done', new Utf8(), tru
 
 const NOT_SEEN = new Set(['FILE_NOT_FOUND', 'NOT_A_TABLE', 'OUTPUT_UNWRITABLE'])
 
-/** The tables of a job, in the order of their partitions. */
-export async function collected(dataset: SparkDataset, context: RunContext, phase: SparkPhase): Promise<Table[]> {
-  const tables: Table[] = []
+/** The tables of a job as they come. */
+export async function* streamed(
+  dataset: SparkDataset,
+  context: RunContext,
+  phase: SparkPhase,
+): AsyncGenerator<Table, void, undefined> {
   try {
-    for await (const table of dataset.tables(executeOptions(context, phase))) tables.push(table)
+    yield* dataset.tables(executeOptions(context, phase))
   } catch (error) {
     // What this process has seen, the tasks do not.
     if (!(error instanceof NighError) || !NOT_SEEN.has(error.code)) throw error
     throw new NighError('SPARK_STORAGE', `in a task of the cluster: ${error.message}`, { cause: error })
   }
+}
+
+/** All of them. */
+export async function collected(dataset: SparkDataset, context: RunContext, phase: SparkPhase): Promise<Table[]> {
+  const tables: Table[] = []
+  for await (const table of streamed(dataset, context, phase)) tables.push(table)
   return tables
 }
 
