@@ -1,9 +1,10 @@
 // Temporary files of a task. Spark's own directories are removed with the executor; a task that was killed leaves its files to the next one.
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { hostname, tmpdir } from 'node:os'
 import { join } from 'node:path'
 
-const NAME = /^nigh-task-(\d+)$/
+/** Containers have numbers of processes, and names of hosts, of their own. */
+const OWN = `nigh-task-${hostname()}-`
 
 export class Spool implements Disposable {
   readonly directory: string
@@ -15,7 +16,7 @@ export class Spool implements Disposable {
     const root = directory ?? process.env.SPARK_LOCAL_DIRS?.split(',')[0] ?? tmpdir()
     mkdirSync(root, { recursive: true })
     removeLeft(root)
-    this.directory = join(root, `nigh-task-${process.pid}`)
+    this.directory = join(root, `${OWN}${process.pid}`)
     mkdirSync(this.directory, { recursive: true })
   }
 
@@ -50,9 +51,9 @@ export class Spool implements Disposable {
 
 /** What tasks of this machine left that are no more. */
 function removeLeft(root: string): void {
+  if (!existsSync('/proc/self')) return
   for (const name of readdirSync(root)) {
-    const pid = NAME.exec(name)?.[1]
-    if (pid === undefined || existsSync(`/proc/${pid}`)) continue
+    if (!name.startsWith(OWN) || existsSync(`/proc/${name.slice(OWN.length)}`)) continue
     rmSync(join(root, name), { recursive: true, force: true })
   }
 }
