@@ -49,7 +49,7 @@ export type { JoinResult } from './model/join-result.ts'
 export type { OutputOptions } from './model/join-tables.ts'
 export { KeptIndex } from './model/kept-index.ts'
 export { KnnEvaluator, type KnnEvaluatorOptions } from './model/knn-evaluator.ts'
-export { explainJoin, type KnnJoinOptions, knnJoin, selfJoin } from './model/knn-join.ts'
+export { explainJoin, type KnnJoinOptions, knnJoin, type SparkEngineOptions, selfJoin } from './model/knn-join.ts'
 export type { KnnModel } from './model/knn-model.ts'
 export type { BruteForceOptions, KnnParams, NearestNeighborsOptions, OutputFormat } from './model/knn-params.ts'
 export type { SimilarityJoinOptions } from './model/lsh-join.ts'
@@ -61,13 +61,23 @@ export { NearestNeighbors, NearestNeighborsModel } from './model/nearest-neighbo
 export { Normalizer, type NormalizerOptions } from './model/normalizer.ts'
 export { loadModel, Pipeline, type PipelineAnswer, PipelineModel, type PipelineOptions } from './model/pipeline.ts'
 export { type Check, type DoctorOptions, sparkDoctor } from './model/spark/doctor.ts'
-export { type SparkJoinOptions, type SparkJoinReport, sparkJoin } from './model/spark/join.ts'
+export {
+  explainSparkJoin,
+  type SparkInput,
+  type SparkJoinOptions,
+  type SparkJoinReport,
+  type SparkPlanOptions,
+  sparkJoin,
+  sparkSelfJoin,
+} from './model/spark/join.ts'
+export type { SparkPlan, SparkStrategy } from './model/spark/join-plan.ts'
 export type { SparkFitOptions } from './model/spark/models/fit.ts'
 export type { AnnoyFile, AnnoyFileOptions } from './model/spark/models/forest.ts'
 export type { SparkSimilarityJoinOptions } from './model/spark/models/lsh-join.ts'
 export type { SparkTable } from './model/spark/models/source.ts'
 export { SparkKnnModel } from './model/spark/models/spark-knn-model.ts'
 export type { SparkTransformOptions } from './model/spark/models/transform.ts'
+export type { SparkJoinProgress, SparkPhase } from './model/spark/run-context.ts'
 export type { Estimator, FittedStage, PipelineStage } from './model/stages.ts'
 export type { VectorForm } from './model/vector-column.ts'
 export { VectorConverter, type VectorConverterOptions } from './model/vector-converter.ts'

@@ -433,6 +433,9 @@ export interface NativeScanOptions {
   version?: number
   timestampMs?: number
   side?: string
+  /** Where files are cut into partitions: by the bytes of these columns, whatever is read. */
+  cutColumns?: string[]
+  cutBytes?: number
 }
 
 /** Rows on their way to other partitions: in memory up to a budget, beyond it in a temporary file. */
@@ -455,6 +458,9 @@ export interface NativeShuffleOptions {
 export interface NativeDatasetWriter extends Disposable {
   write(table: NativeArrow, job: NativeJob): Promise<void>
   finish(job: NativeJob): Promise<{ rows: number; files: number; sizeBytes: number; version?: number }>
+  /** Of a Delta table: completes the files for the writer of another process, which takes them over. */
+  finishFiles(): Promise<{ actions: Uint8Array; rows: number[] }>
+  adopt(actions: Uint8Array, rows: number[]): Promise<void>
   abort(): Promise<void>
 }
 

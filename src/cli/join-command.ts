@@ -1,10 +1,11 @@
-import type { SparkProgress } from '../engine/spark/connect/session.ts'
+import type { Spark } from '../engine/spark/spark.ts'
 import { formatBytes, formatSeconds } from '../join/explain.ts'
 import { METRICS } from '../join/metric.ts'
 import type { JoinOptions } from '../join/options.ts'
 import type { JoinReport } from '../join/report.ts'
 import { explainJoin, knnJoin, selfJoin } from '../model/knn-join.ts'
-import type { SparkJoinOptions, SparkJoinReport } from '../model/spark/join.ts'
+import type { SparkJoinOptions, SparkJoinReport, SparkPlanOptions } from '../model/spark/join.ts'
+import type { SparkJoinProgress } from '../model/spark/run-context.ts'
 import { columnOptions, isSet, list, number, type Parsed, parseArguments, text, usageError } from './arguments.ts'
 import { checkWritable, readJson, writeFileAtomically } from './files.ts'
 import type { CommandHelp } from './help.ts'
@@ -92,10 +93,16 @@ export const joinHelp: CommandHelp = {
     spark: {
       type: 'string',
       value: 'URL',
-      help: 'sc://host:port of a Spark Connect server; OUT is then a directory on storage that its tasks see',
+      help: 'sc://host:port of a Spark Connect server; OUT is then a directory, or delta:PATH, on storage that its tasks see',
       group: RUN,
     },
     tasks: { type: 'string', value: 'N', help: 'with --engine spark: most tasks (what the cluster runs)', group: RUN },
+    partitions: {
+      type: 'string',
+      value: 'N',
+      help: 'with --engine spark: of the items (what fits into the memory of a task)',
+      group: RUN,
+    },
     explain: { type: 'boolean', help: 'print the plan with its estimates; run nothing', group: RUN },
     quiet: { type: 'boolean', short: 'q', help: 'nothing on stderr but errors', group: RUN },
     help: { type: 'boolean', short: 'h', help: 'this text', group: RUN },
@@ -122,7 +129,9 @@ export async function joinCommand(args: readonly string[], { signal, stderr, std
   const { queries, items } = inputs(parsed)
   const out = text(parsed, 'out')
   const reportPath = text(parsed, 'report')
+  const onSpark = isOnSpark(parsed)
   if (isSet(parsed, 'explain')) {
+    if (onSpark) return explainOnSpark(parsed, [queries, items], { ...joinOptions(parsed, out), signal }, stdout)
     const options = { ...joinOptions(parsed, out), signal }
     const { text: plan } = await explainJoin(queries ?? { self: true }, items, options)
     stdout.write(`${plan}\n`)
@@ -133,7 +142,7 @@ export async function joinCommand(args: readonly string[], { signal, stderr, std
   const options = joinOptions(parsed, out)
   if (out === '-' && stdout.isTTY) throw usageError('--out -: the result is binary; send it to a file or a program')
   if (reportPath !== undefined) checkWritable(reportPath)
-  if (isOnSpark(parsed)) return joinOnSpark(parsed, [queries, items], { ...options, to: out, signal }, stderr)
+  if (onSpark) return joinOnSpark(parsed, [queries, items], { ...options, to: out, signal }, stderr)
   const progress = progressLine(stderr, isSet(parsed, 'quiet'))
   const call = { ...options, to: out, signal, onProgress: progress.onProgress }
   const started = performance.now()
@@ -152,10 +161,43 @@ export async function joinCommand(args: readonly string[], { signal, stderr, std
 function isOnSpark(parsed: Parsed): boolean {
   const engine = text(parsed, 'engine') ?? 'local'
   if (engine !== 'local' && engine !== 'spark') throw usageError(`--engine: local or spark, not ${engine}`)
-  for (const name of ['spark', 'tasks']) {
+  for (const name of ['spark', 'tasks', 'partitions']) {
     if (engine === 'local' && text(parsed, name) !== undefined) throw usageError(`--${name}: only with --engine spark`)
   }
   return engine === 'spark'
+}
+
+/** gRPC takes a while to load, and most commands do without. */
+async function connected(parsed: Parsed, signal: AbortSignal | undefined): Promise<Spark> {
+  const url = text(parsed, 'spark')
+  if (url === undefined) throw usageError('--engine spark: which cluster? --spark sc://host:port')
+  const { Spark } = await import('../engine/spark/spark.ts')
+  return Spark.connect(url, { signal })
+}
+
+/** Options of the cluster alone. Tasks write no rejects: a file for them is only refused where it was asked for. */
+function sparkOptions(parsed: Parsed): Pick<SparkPlanOptions, 'numTasks' | 'numPartitions' | 'rejects'> {
+  return {
+    numTasks: number(parsed, 'tasks'),
+    numPartitions: number(parsed, 'partitions'),
+    rejects: text(parsed, 'rejects'),
+  }
+}
+
+async function explainOnSpark(
+  parsed: Parsed,
+  [queries, items]: [string | undefined, string],
+  options: SparkPlanOptions,
+  stdout: NodeJS.WriteStream,
+): Promise<void> {
+  const { explainSparkJoin } = await import('../model/spark/join.ts')
+  const spark = await connected(parsed, options.signal)
+  try {
+    const { text: plan } = await explainSparkJoin(spark, queries, items, { ...options, ...sparkOptions(parsed) })
+    stdout.write(`${plan}\n`)
+  } finally {
+    await spark[Symbol.asyncDispose]()
+  }
 }
 
 async function joinOnSpark(
@@ -164,20 +206,18 @@ async function joinOnSpark(
   options: SparkJoinOptions,
   stderr: NodeJS.WriteStream,
 ): Promise<void> {
-  const url = text(parsed, 'spark')
-  if (url === undefined) throw usageError('--engine spark: which cluster? --spark sc://host:port')
-  if (queries === undefined) throw usageError('--self: not with --engine spark yet')
   const quiet = isSet(parsed, 'quiet')
-  // gRPC takes a while to load, and most commands do without.
-  const { Spark } = await import('../engine/spark/spark.ts')
-  const { sparkJoin } = await import('../model/spark/join.ts')
-  const spark = await Spark.connect(url, { signal: options.signal })
+  const { sparkJoin, sparkSelfJoin } = await import('../model/spark/join.ts')
+  const spark = await connected(parsed, options.signal)
   const progress = progressLine(stderr, quiet)
-  const onProgress = ({ completedTasks: done, numTasks: total }: SparkProgress) =>
-    progress.onProgress?.({ stage: 'join', done, total })
+  const onProgress = ({ phase, completedTasks: done, numTasks: total }: SparkJoinProgress) =>
+    progress.onProgress?.({ stage: phase, done, total, unit: 'tasks' })
+  const running = { ...options, ...sparkOptions(parsed), onProgress }
   let report: SparkJoinReport
   try {
-    report = await sparkJoin(spark, queries, items, { ...options, numTasks: number(parsed, 'tasks'), onProgress })
+    report = await (queries === undefined
+      ? sparkSelfJoin(spark, items, running)
+      : sparkJoin(spark, queries, items, running))
   } finally {
     progress.end()
     await spark[Symbol.asyncDispose]()
@@ -187,12 +227,15 @@ async function joinOnSpark(
   if (!quiet) stderr.write(`${sparkSummary(report)}\n`)
 }
 
-function sparkSummary({ rows, recall, method, numTasks, seconds, peakMemoryBytes, output }: SparkJoinReport): string {
+function sparkSummary(report: SparkJoinReport): string {
+  const { rows, recall, method, strategy, numTasks, numPartitions, seconds, peakMemoryBytes, shuffledBytes, output } =
+    report
   const count = (n: number) => n.toLocaleString('en-US')
   const interval = `[${recall.low.toFixed(4)}, ${recall.high.toFixed(4)}]`
   const how = method === 'exact' ? 'exact (recall 1)' : `recall ${recall.estimate.toFixed(4)} ${interval}`
   const took = `${formatSeconds(seconds.total)}, at most ${formatBytes(peakMemoryBytes)} a task`
-  return `${count(rows.queries)} queries x ${count(rows.items)} items in ${numTasks} tasks: ${how}, ${took} -> ${output.path}`
+  const parts = strategy === 'broadcast' ? '' : `, ${numPartitions} partitions, ${formatBytes(shuffledBytes)} shuffled`
+  return `${count(rows.queries)} queries x ${count(rows.items)} items in ${numTasks} tasks${parts}: ${how}, ${took} -> ${output.path}`
 }
 
 function inputs({ positionals, values }: Parsed): { queries: string | undefined; items: string } {

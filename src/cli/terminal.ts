@@ -20,7 +20,7 @@ export function progressLine(stream: NodeJS.WriteStream, quiet: boolean): Progre
 
 /** Stage, rows, rate and time left. */
 export function describeProgress(
-  { stage, done, total }: { stage: string; done: number; total: number },
+  { stage, done, total, unit = 'rows' }: { stage: string; done: number; total: number; unit?: string | undefined },
   seconds: number,
 ): string {
   const count = (n: number) => Math.floor(n).toLocaleString('en-US')
@@ -28,6 +28,8 @@ export function describeProgress(
   const rate = seconds > 0 ? done / seconds : 0
   const left = rate > 0 && done < total ? `, ${formatSeconds((total - done) / rate)} left` : ''
   const percent = Math.floor((100 * done) / total)
+  // Stages of tasks come one after the other: their number grows, and no rate tells how long.
+  if (unit === 'tasks') return `${stage}  ${count(done)} of ${count(total)} tasks (${percent} %)`
   return `${stage}  ${count(done)} of ${count(total)} rows (${percent} %), ${count(rate)} rows/s${left}`
 }
 

@@ -3,7 +3,9 @@ import type { StageName } from '../join/plan.ts'
 
 /** How far a stage is; `total` is 0 while it is unknown. */
 export interface ProgressEvent {
-  stage: StageName | 'build' | 'search' | 'verify'
+  stage: StageName | 'build' | 'search' | 'verify' | 'sample' | 'truth'
+  /** Default rows. */
+  unit?: 'rows' | 'tasks' | undefined
   done: number
   total: number
 }

@@ -1,4 +1,6 @@
 import { StageClock } from '../engine/engine.ts'
+import type { Spark } from '../engine/spark/spark.ts'
+import { invalidOption } from '../errors.ts'
 import { explainPlan } from '../join/explain.ts'
 import { type JoinOptions, joinParams } from '../join/options.ts'
 import { type Plan, planJoin } from '../join/plan.ts'
@@ -17,21 +19,65 @@ import {
   readItems,
   readSide,
 } from './join-tables.ts'
+import type { SparkInput, SparkJoinOptions, SparkJoinReport } from './spark/join.ts'
 
-export interface KnnJoinOptions extends JoinOptions, OutputOptions {}
+export interface KnnJoinOptions extends JoinOptions, OutputOptions {
+  /** Where it runs. Default: here. */
+  engine?: 'local' | undefined
+}
+
+/** A join on a cluster: paths that its tasks see, and where it writes. */
+export interface SparkEngineOptions extends SparkJoinOptions {
+  engine: 'spark'
+  /** Its address, or a session that is there. */
+  spark: string | Spark
+}
 
 /**
  * The k nearest items of each query. Exact, or at least at the recall asked for: measured on sampled queries, and reported.
  *
  * @throws NighError with a code of docs/errors.md
  */
-export function knnJoin(queries: TableInput, items: TableInput, options: KnnJoinOptions = {}): Promise<JoinResult> {
-  return join(queries, items, options)
+export function knnJoin(queries: SparkInput, items: SparkInput, options: SparkEngineOptions): Promise<SparkJoinReport>
+export function knnJoin(queries: TableInput, items: TableInput, options?: KnnJoinOptions): Promise<JoinResult>
+export function knnJoin(
+  queries: TableInput | SparkInput,
+  items: TableInput | SparkInput,
+  options: KnnJoinOptions | SparkEngineOptions = {},
+): Promise<JoinResult | SparkJoinReport> {
+  if (options.engine === 'spark') return onSpark(queries as SparkInput, items as SparkInput, options)
+  return join(queries as TableInput, items as TableInput, options)
 }
 
 /** The k nearest other rows of each row. Rows with equal vectors are each other's neighbors. */
-export function selfJoin(items: TableInput, options: KnnJoinOptions = {}): Promise<JoinResult> {
-  return join(undefined, items, options)
+export function selfJoin(items: SparkInput, options: SparkEngineOptions): Promise<SparkJoinReport>
+export function selfJoin(items: TableInput, options?: KnnJoinOptions): Promise<JoinResult>
+export function selfJoin(
+  items: TableInput | SparkInput,
+  options: KnnJoinOptions | SparkEngineOptions = {},
+): Promise<JoinResult | SparkJoinReport> {
+  if (options.engine === 'spark') return onSpark(undefined, items as SparkInput, options)
+  return join(undefined, items as TableInput, options)
+}
+
+/** Spark's client takes a while to load: only where it is used. */
+async function onSpark(
+  queries: SparkInput | undefined,
+  items: SparkInput,
+  { engine: _, spark, ...options }: SparkEngineOptions,
+): Promise<SparkJoinReport> {
+  const [{ Spark }, { sparkJoin, sparkSelfJoin }] = await Promise.all([
+    import('../engine/spark/spark.ts'),
+    import('./spark/join.ts'),
+  ])
+  const session = typeof spark === 'string' ? await Spark.connect(spark, { signal: options.signal }) : spark
+  try {
+    return await (queries === undefined
+      ? sparkSelfJoin(session, items, options)
+      : sparkJoin(session, queries, items, options))
+  } finally {
+    if (typeof spark === 'string') await session[Symbol.asyncDispose]()
+  }
 }
 
 /**
@@ -41,7 +87,7 @@ export function selfJoin(items: TableInput, options: KnnJoinOptions = {}): Promi
 export async function explainJoin(
   queries: TableInput | { self: true },
   items: TableInput,
-  { signal, onProgress, to: _, ...options }: KnnJoinOptions = {},
+  { engine: _engine, signal, onProgress, to: _, ...options }: KnnJoinOptions = {},
 ): Promise<{ plan: Plan; text: string }> {
   const params = joinParams(options)
   const opened = await openBoth(isSelf(queries) ? undefined : queries, items, params, { signal, onProgress })
@@ -94,8 +140,9 @@ async function openBoth(
 async function join(
   queries: TableInput | undefined,
   items: TableInput,
-  { signal, onProgress, to, ...options }: KnnJoinOptions,
+  { engine, signal, onProgress, to, ...options }: KnnJoinOptions,
 ): Promise<JoinResult> {
+  if (engine !== undefined && engine !== 'local') throw invalidOption('engine', 'must be local or spark')
   const params = joinParams(options)
   const output = { signal, onProgress, to }
   checkOutputs(to, params)

@@ -4,9 +4,9 @@ import { expect, test } from 'vitest'
 import type { SegmentFacts } from '../../src/indexes/index-directory.ts'
 import { type Cut, cutsOf, partitionOfPair, partitionsOfRow } from '../../src/model/spark/models/lsh-buckets.ts'
 import { nearest } from '../../src/model/spark/models/merge.ts'
-import { shuffleKeys, sparkHash } from '../../src/model/spark/models/shuffle-keys.ts'
 import { blocksOfFiles } from '../../src/model/spark/models/source.ts'
 import { groupsOf } from '../../src/model/spark/models/transform.ts'
+import { shuffleKeys, sparkHash } from '../../src/model/spark/shuffle-keys.ts'
 
 test('blocks of files hold each row once, in order, and are of equal size', () => {
   fc.assert(

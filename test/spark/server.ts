@@ -1,5 +1,5 @@
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
-import { createWriteStream, existsSync, mkdirSync, readdirSync, readFileSync } from 'node:fs'
+import { closeSync, existsSync, mkdirSync, openSync, readdirSync, readFileSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -57,10 +57,10 @@ export async function startSparkServer(directory: string, options: ServerOptions
   mkdirSync(directory, { recursive: true })
   const logFile = join(directory, 'server.log')
   // exec in the script: its process becomes the JVM, so that this is the one to end.
-  const child = spawn(join(home, 'bin/spark-submit'), args, { env, cwd: directory, stdio: ['ignore', 'pipe', 'pipe'] })
-  const log = createWriteStream(logFile)
-  child.stdout!.pipe(log, { end: false })
-  child.stderr!.pipe(log, { end: false })
+  // To a file, not through this process: a test that waits for a command would let the server wait for its log.
+  const log = openSync(logFile, 'a')
+  const child = spawn(join(home, 'bin/spark-submit'), args, { env, cwd: directory, stdio: ['ignore', log, log] })
+  closeSync(log)
   const ended = new Promise<void>((resolve) => child.on('exit', () => resolve()))
   const text = () => (existsSync(logFile) ? readFileSync(logFile, 'utf8') : '')
   const deadline = Date.now() + 120_000
@@ -79,6 +79,56 @@ export async function startSparkServer(directory: string, options: ServerOptions
     log: text,
     stop: () => stopped(child, ended),
   }
+}
+
+/** A master and its workers on this machine, all below this process. */
+export interface SparkCluster {
+  url: string
+  stop(): Promise<void>
+}
+
+/** Starts a standalone cluster of workers of one core each. */
+export async function startSparkCluster(directory: string, numWorkers: number): Promise<SparkCluster> {
+  const home = sparkHome()
+  mkdirSync(directory, { recursive: true })
+  const env: NodeJS.ProcessEnv = {
+    ...process.env,
+    SPARK_HOME: home,
+    SPARK_LOCAL_IP: '127.0.0.1',
+    PYSPARK_PYTHON: python,
+  }
+  env.SPARK_DAEMON_MEMORY = '256m'
+  env.SPARK_WORKER_DIR = join(directory, 'work')
+  env.SPARK_LOCAL_DIRS = join(directory, 'local')
+  const port = await freePort()
+  const url = `spark://127.0.0.1:${port}`
+  const children: { child: ChildProcess; ended: Promise<void>; log: string }[] = []
+  const start = (name: string, args: string[]) => {
+    const log = join(directory, `${name}.log`)
+    const file = openSync(log, 'a')
+    const child = spawn(join(home, 'bin/spark-class'), args, { env, cwd: directory, stdio: ['ignore', file, file] })
+    closeSync(file)
+    children.push({ child, ended: new Promise((resolve) => child.on('exit', () => resolve())), log })
+  }
+  const stop = async () => {
+    await Promise.all(children.toReversed().map(({ child, ended }) => stopped(child, ended)))
+  }
+  const deploy = 'org.apache.spark.deploy'
+  start('master', [`${deploy}.master.Master`, '--host', '127.0.0.1', '--port', String(port), '--webui-port', '0'])
+  for (let i = 0; i < numWorkers; i++) {
+    const size = ['--cores', '1', '--memory', '1g', '--host', '127.0.0.1', '--webui-port', '0']
+    start(`worker-${i}`, [`${deploy}.worker.Worker`, ...size, url])
+  }
+  const isReady = () =>
+    children.slice(1).every(({ log }) => readFileSync(log, 'utf8').includes('Successfully registered with master'))
+  for (const deadline = Date.now() + 90_000; !isReady(); ) {
+    if (Date.now() > deadline) {
+      await stop()
+      throw new Error(`the cluster did not start: ${readFileSync(children[0]!.log, 'utf8').slice(-3000)}`)
+    }
+    await new Promise((resolve) => setTimeout(resolve, 200))
+  }
+  return { url, stop }
 }
 
 async function stopped(child: ChildProcess, ended: Promise<void>): Promise<void> {

@@ -22,7 +22,7 @@ pub use predicate::{Expression, Predicate};
 pub fn parse_type(text: &str) -> nigh_table::Result<arrow_schema::DataType> {
     predicate::parse_type(text)
 }
-pub use scan::{PartitionInfo, Scan, ScanOptions, ScanSource, TableStream};
+pub use scan::{Cut, PartitionInfo, Scan, ScanOptions, ScanSource, TableStream};
 pub use shuffle::{Shuffle, ShuffleStream};
 pub use table::{ArrowTable, SortKey, schema_to_ipc, schema_with};
 pub use writer::{DatasetWriter, Mode, WriterOptions, WrittenDataset, file_statistics};

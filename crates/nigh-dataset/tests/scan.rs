@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use arrow_array::{Array, ArrayRef, Int64Array, RecordBatch, StringArray};
 use arrow_schema::{DataType, Field, Schema};
-use nigh_dataset::{Scan, ScanOptions, ScanSource};
+use nigh_dataset::{Cut, Scan, ScanOptions, ScanSource};
 use nigh_table::{ColumnStatistics, Fragment, FragmentStatistics, code};
 use support::{all, ids, open, options, rows, write_ipc, write_parquet};
 
@@ -50,6 +50,25 @@ fn only_what_is_asked_for_is_read() {
     assert!(bytes * 30 < everything, "{bytes} of {everything}");
     let (found, bytes, _) = read(options(Some(&["name"]), Some("id < 0 or name > 'z'")));
     assert_eq!((found.num_rows(), found.num_columns(), bytes), (0, 1, 0));
+}
+
+#[test]
+fn a_cut_is_the_same_whatever_is_read() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = write_parquet(&dir.path().join("a.parquet"), &rows(0, 40_000), 1000);
+    let cut = |bytes| Some(Cut { columns: vec!["id".into(), "name".into()], bytes });
+    let parts = |columns: Option<&[&str]>, bytes| {
+        let scan = open(&path, ScanOptions { cut: cut(bytes), ..options(columns, None) }).unwrap();
+        scan.partitions().iter().map(|p| p.num_rows).collect::<Vec<_>>()
+    };
+    let everything = parts(None, 20_000);
+    assert!(everything.len() > 3 && everything.iter().sum::<u64>() == 40_000, "{everything:?}");
+    assert_eq!(parts(Some(&["id"]), 20_000), everything);
+    assert_eq!(parts(Some(&["name"]), 20_000), everything);
+    assert_eq!(parts(Some(&["id"]), 1).len(), 40);
+    let unknown = Some(Cut { columns: vec!["nope".into()], bytes: 1 });
+    let error = open(&path, ScanOptions { cut: unknown, ..ScanOptions::default() }).err().unwrap();
+    assert_eq!(error.code, code::COLUMN_NOT_FOUND);
 }
 
 #[test]

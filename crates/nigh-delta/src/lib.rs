@@ -13,4 +13,4 @@ mod write;
 
 pub use snapshot::{DeltaSnapshot, TimeTravel};
 pub use table::{delta_path, is_delta, versioned};
-pub use write::{DeltaWriter, Mode, Written, check_target};
+pub use write::{AddedFile, DeltaWriter, Mode, Written, check_target};

@@ -50,6 +50,25 @@ impl Product for Done {
     }
 }
 
+/// Files without a commit.
+pub struct Files {
+    actions: Vec<u8>,
+    rows: Vec<f64>,
+}
+
+#[napi(object)]
+pub struct UncommittedFiles {
+    pub actions: Uint8Array,
+    pub rows: Vec<f64>,
+}
+
+impl Product for Files {
+    type JsValue = UncommittedFiles;
+    fn into_js(self, _env: &Env) -> Result<UncommittedFiles> {
+        Ok(UncommittedFiles { actions: Uint8Array::new(self.actions), rows: self.rows })
+    }
+}
+
 /// A dataset in the making: seen by readers after `finish`, and otherwise never.
 #[napi]
 pub struct DatasetWriter {
@@ -128,6 +147,38 @@ impl DatasetWriter {
                 let version = Some(written.version);
                 Ok(Done { rows: written.rows, files: written.files, bytes: written.bytes, version })
             }
+        })
+    }
+
+    /// Of a Delta table: completes the files without a commit, for the writer of another process that takes them over. An Arrow
+    /// IPC stream with a row for each file, and the numbers of their rows.
+    #[napi]
+    pub fn finish_files(&self) -> AsyncTask<Work<Files>> {
+        self.work(|writer| match writer.take().ok_or_else(|| Failure::disposed("dataset writer"))? {
+            Format::Delta(delta) => {
+                let files = delta.into_files()?;
+                let rows = files.iter().map(|file| file.rows as f64).collect();
+                let Some(first) = files.first() else { return Ok(Files { actions: Vec::new(), rows }) };
+                let schema = first.action.schema();
+                let actions = files.into_iter().map(|file| file.action).collect();
+                Ok(Files { actions: ArrowTable::new(schema, actions).to_ipc()?, rows })
+            }
+            Format::Files(_) => Err(Failure::new("INVALID_ARGUMENT", "files of a Delta table alone are taken over")),
+        })
+    }
+
+    /// Takes over files that writers of other processes left for the same table.
+    #[napi]
+    pub fn adopt(&self, actions: Uint8Array, rows: Vec<f64>) -> AsyncTask<Work<()>> {
+        let actions = actions.to_vec();
+        self.work(move |writer| match writer {
+            Some(Format::Delta(delta)) => {
+                let table = ArrowTable::from_ipc(actions.into())?;
+                let batches = table.batches.iter().flat_map(|b| (0..b.num_rows()).map(move |row| b.slice(row, 1)));
+                let files = batches.zip(rows).map(|(action, rows)| nigh_delta::AddedFile { action, rows: rows as u64 });
+                Ok(delta.adopt(files.collect())?)
+            }
+            _ => Err(Failure::disposed("dataset writer")),
         })
     }
 

@@ -25,6 +25,9 @@ pub struct ScanReading {
     pub version: Option<f64>,
     pub timestamp_ms: Option<f64>,
     pub side: Option<String>,
+    /// Columns whose bytes say where files are cut into partitions, and how many of them a partition has.
+    pub cut_columns: Option<Vec<String>>,
+    pub cut_bytes: Option<f64>,
 }
 
 /// Where a source comes from, before it was looked at.
@@ -87,7 +90,9 @@ pub fn open_scan(
         let sources = given.into_iter().map(|source| resolve(source, options.version, options.timestamp_ms));
         let sources = sources.collect::<Outcome<Vec<_>>>()?;
         let side = options.side.unwrap_or_default();
-        let options = ScanOptions { columns: options.columns, filter: options.filter, side };
+        let cut = options.cut_columns.zip(options.cut_bytes);
+        let cut = cut.map(|(columns, bytes)| nigh_dataset::Cut { columns, bytes: bytes as u64 });
+        let options = ScanOptions { columns: options.columns, filter: options.filter, side, cut };
         Ok(nigh_dataset::Scan::open(sources, options, &*state)?)
     }))
 }

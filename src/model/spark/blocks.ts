@@ -1,19 +1,21 @@
 // What goes to the tasks of a join, and what comes back.
 import type { JoinOptions } from '../../join/options.ts'
+import type { TableSide } from './table-side.ts'
 
-export interface JoinStage {
-  queries: string
+/** What tasks write: Parquet files beside the output; or files of a Delta table, and beside the output what is to be committed of them. */
+export type TaskOutput =
+  | { format: 'parquet' }
+  | { format: 'delta'; path: string; mode: 'error' | 'overwrite' | 'append' }
+
+/** Each task reads all items. */
+export interface BroadcastStage {
+  queries: TableSide
   items: string
-  /** Columns of the queries that the join uses. */
-  queryColumns: string[]
-  /** How many partitions they have. */
-  numPartitions: number
-  /** Whether the blocks know their numbers of rows: of a Delta table they include deleted ones. */
-  isCounted: boolean
   /** By number. */
   blocks: Block[]
   directory: string
   options: JoinOptions
+  output: TaskOutput
 }
 
 /** One block of queries, joined. */

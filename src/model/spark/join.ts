@@ -1,221 +1,318 @@
-// A join on a Spark cluster: blocks of queries to tasks, each joined there with all items into a file of its own; one commit at the end.
+// A join on a Spark cluster: the plan by the metadata of both tables, jobs of tasks, one commit at the end.
 import { randomUUID } from 'node:crypto'
-import { existsSync, mkdirSync, readdirSync, renameSync, rmSync } from 'node:fs'
+import { existsSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs'
 import { basename, dirname, join, resolve } from 'node:path'
-import { Field, Schema, Utf8 } from 'apache-arrow'
 import type { ExecuteOptions } from '../../engine/spark/connect/session.ts'
 import type { Spark } from '../../engine/spark/spark.ts'
+import type { SparkDataset } from '../../engine/spark/spark-dataset.ts'
 import { invalidOption, NighError } from '../../errors.ts'
-import { type JoinOptions, joinParams } from '../../join/options.ts'
+import { type JoinOptions, type JoinParams, joinParams } from '../../join/options.ts'
 import type { RecallEstimate } from '../../join/statistics.ts'
-import { addon, call, callNow } from '../../native.ts'
-import { readTable } from '../../table/datasets.ts'
-import { columnNotFound } from '../../table/schema.ts'
-import { knnJoin } from '../knn-join.ts'
-import { type BlockDone, blocksOf, type JoinStage } from './blocks.ts'
+import { throwIfAborted } from '../../native.ts'
+import { requireSameVectors } from '../join-tables.ts'
+import type { BlockDone, TaskOutput } from './blocks.ts'
+import { DeltaCommit } from './commit-delta.ts'
+import { commitDirectory, notSeen } from './commit-directory.ts'
+import { type Described, describeSide } from './describe-side.ts'
+import { explainSpark } from './explain-join.ts'
+import { joinByBroadcast, joinNothing, recallOf } from './join-broadcast.ts'
+import { planSpark, type SparkPlan, type SparkStrategy } from './join-plan.ts'
+import { joinByGrid, joinByPartitions, type ShuffledJoin, type ShuffledOutcome } from './join-shuffle.ts'
+import type { JoinWork } from './join-stage.ts'
+import { neighborsSchema } from './neighbors-ipc.ts'
+import { executeOptions, type RunContext, type SparkJoinProgress } from './run-context.ts'
+import { shuffleKeys } from './shuffle-keys.ts'
 
-export interface SparkJoinOptions extends JoinOptions, ExecuteOptions {
-  /** A directory of Parquet files, on storage that the tasks and this process see under the same path. */
-  to: string
-  /** Most tasks. Default: as many as the cluster runs by default. A row group of the queries is in one task. */
+/** Paths that tasks and this process see alike; `sql:SELECT ...`; or a dataset of the cluster. */
+export type SparkInput = string | SparkDataset
+
+export interface SparkPlanOptions extends JoinOptions, Omit<ExecuteOptions, 'onProgress'> {
+  /** Tasks at a time, about. Default: as many as the cluster runs by default. A row group of a table is in one task. */
   numTasks?: number | undefined
+  /** Default: the one with the fewest bytes to move. */
+  strategy?: SparkStrategy | undefined
+  /** Partitions of the items. Default: as few as fit into the memory of a task, and one for each task. */
+  numPartitions?: number | undefined
+  onProgress?: ((progress: SparkJoinProgress) => void) | undefined
+}
+
+export interface SparkJoinOptions extends SparkPlanOptions {
+  /** A directory of Parquet files, on storage that the tasks and this process see under the same path; or `delta:` and such a path. */
+  to: string
 }
 
 /** What a join on Spark did. */
 export interface SparkJoinReport {
+  strategy: SparkStrategy
+  /** Why. */
+  reason: string
   method: string
   rows: { queries: number; items: number; neighbors: number }
-  /** Of all tasks together, by their numbers of queries. */
+  /** Measured on queries of all tasks. */
   recall: RecallEstimate & { target: number }
   numTasks: number
+  numPartitions: number
+  /** Partitions that a query went to, on average. */
+  spread: number | undefined
   seconds: { stage: number; join: number; commit: number; total: number }
   /** Of all tasks. */
   cpuSeconds: number
   /** Of the task that took most. */
   peakMemoryBytes: number
-  output: { path: string; files: number }
+  /** Blocks of rows and candidates that went between tasks. */
+  shuffledBytes: number
+  output: { path: string; files: number; version: number | undefined }
 }
 
 /** Before a query: its rows are the table. */
 const SQL = 'sql:'
+const DELTA = 'delta:'
 /** Of a task, where nobody tells. */
 const TASK_MEMORY = '2GB'
-const NOT_SEEN = new Set(['FILE_NOT_FOUND', 'NOT_A_TABLE', 'OUTPUT_UNWRITABLE'])
 
 /**
- * The k nearest items of each query, found by the tasks of a cluster. Queries and items: paths that tasks and this process see alike, or
- * `sql:SELECT ...`, whose rows Spark first writes beside the output.
+ * The k nearest items of each query, found by the tasks of a cluster. The rows of SQL and of datasets are first written beside the
+ * output: a join reads them more than once.
  *
  * @throws NighError with a code of docs/errors.md
  */
-export async function sparkJoin(
+export function sparkJoin(
   spark: Spark,
-  queries: string,
-  items: string,
+  queries: SparkInput,
+  items: SparkInput,
   options: SparkJoinOptions,
 ): Promise<SparkJoinReport> {
-  const { to, numTasks, signal, onProgress, tags, ...asked } = options
-  const params = joinParams({ ...asked, memory: asked.memory ?? TASK_MEMORY })
-  if (params.distance) throw invalidOption('metric', 'a function of this process does not run on a cluster')
-  if (params.rejects !== undefined)
-    throw invalidOption('rejects', 'tasks of a cluster write none: filter the rows before')
-  if (params.mode === 'append')
-    throw invalidOption('mode', 'a directory of Parquet files is not appended to on a cluster')
-  const out = resolve(to)
-  if (existsSync(out) && params.mode !== 'overwrite') {
+  return run(spark, queries, items, options)
+}
+
+/** The k nearest other rows of each row, found by the tasks of a cluster. */
+export function sparkSelfJoin(spark: Spark, items: SparkInput, options: SparkJoinOptions): Promise<SparkJoinReport> {
+  return run(spark, undefined, items, options)
+}
+
+/** The plan of a join, from the metadata of its tables: tasks, partitions, bytes, memory. `queries` is undefined for a self join. */
+export async function explainSparkJoin(
+  spark: Spark,
+  queries: SparkInput | undefined,
+  items: SparkInput,
+  options: SparkPlanOptions = {},
+): Promise<{ plan: SparkPlan; text: string }> {
+  const { params, context } = settled(spark, options)
+  const atRest = (input: SparkInput) => {
+    if (typeof input === 'string' && !input.startsWith(SQL)) return pathOf(input)
+    throw invalidOption('explain', 'looks at tables on storage; how many rows a query has is known when it has run')
+  }
+  const queryPath = queries === undefined ? undefined : atRest(queries)
+  const prepared = await prepare(context, queryPath, atRest(items), params, options)
+  const { plan, items: described } = prepared
+  const { rows, dim } = described.size
+  const self = queries === undefined
+  const sizes = { queries: prepared.queries?.size.rows ?? rows, items: rows, dim, self }
+  return { plan, text: explainSpark(plan, params, sizes) }
+}
+
+/** What is settled before anything of it runs. */
+interface Prepared {
+  params: JoinParams
+  plan: SparkPlan
+  items: Described
+  queries: Described | undefined
+  numTasks: number
+}
+
+async function run(
+  spark: Spark,
+  queries: SparkInput | undefined,
+  items: SparkInput,
+  { to, ...options }: SparkJoinOptions,
+): Promise<SparkJoinReport> {
+  const { asked, params, context } = settled(spark, options)
+  const isDelta = to.startsWith(DELTA)
+  const out = resolve(isDelta ? to.slice(DELTA.length) : to)
+  if (/^[a-z0-9]+:\/\//.test(isDelta ? to.slice(DELTA.length) : to))
+    throw invalidOption('to', 'must be a path that this process and the tasks see alike')
+  if (!isDelta && params.mode === 'append')
+    throw invalidOption('mode', 'a directory of Parquet files is not appended to on a cluster: write a Delta table')
+  if (!isDelta && existsSync(out) && params.mode !== 'overwrite') {
     throw new NighError('OUTPUT_EXISTS', `${to} exists: give another, or replace it (--force, mode: 'overwrite')`)
   }
-  const run: ExecuteOptions = { signal, onProgress, tags }
   const directory = join(dirname(out), `.${basename(out)}.nigh-${randomUUID()}`)
-  const started = performance.now()
   const seconds = { stage: 0, join: 0, commit: 0, total: 0 }
+  const started = performance.now()
+  let delta: DeltaCommit | undefined
   const lap = () => (performance.now() - started) / 1000 - seconds.stage - seconds.join - seconds.commit
   try {
-    mkdirSync(join(directory, 'parts'), { recursive: true })
-    const [queryPath, itemPath] = [
-      await staged(spark, queries, join(directory, 'queries'), run),
-      await staged(spark, items, join(directory, 'items'), run),
-    ]
-    const idCol = params.query.idCol ?? 'id'
-    const queryColumns = [...new Set([idCol, params.query.featuresCol ?? 'vector', ...params.query.columns])]
-    const { partitionRows, isCounted } = await partitionsOf(queryPath, queryColumns, signal)
-    await readTable(itemPath, { signal })
+    mkdirSync(directory, { recursive: true })
+    const queryPath = queries && (await staged(context, queries, join(directory, 'queries')))
+    const itemPath = await staged(context, items, join(directory, 'items'))
+    const prepared = await prepare(context, queryPath, itemPath, params, options)
     seconds.stage = lap()
-    const blocks = blocksOf(partitionRows, numTasks ?? (await parallelism(spark, run)))
-    const parts = join(directory, 'parts')
-    const taskOptions: JoinOptions = { ...asked, threads: asked.threads ?? 1, memory: params.memory, mode: 'error' }
-    delete taskOptions.force
-    const stage: JoinStage = {
-      queries: queryPath,
-      items: itemPath,
-      queryColumns,
-      numPartitions: partitionRows.length,
-      isCounted,
-      blocks,
-      directory: parts,
-      options: taskOptions,
-    }
-    const done = blocks.length > 0 ? await joined(spark, stage, run) : [await nothing(stage, signal)]
+    const work = workOf(prepared, asked)
+    const output: TaskOutput = isDelta ? { format: 'delta', path: out, mode: params.mode } : { format: 'parquet' }
+    if (output.format === 'delta') delta = DeltaCommit.begin(output, await neighborsSchema(work))
+    const { files, ...told } = await joined(context, prepared, work, { asked, directory, output })
     seconds.join = lap()
-    commit(parts, done, out)
+    throwIfAborted(context.signal)
+    const written = delta ? await delta.commit(directory, files) : commitDirectory(files, out)
+    delta = undefined
     seconds.commit = lap()
     seconds.total = (performance.now() - started) / 1000
-    return reported(done, params.recall, seconds, to)
+    return { ...told, seconds, output: { path: to, ...written } }
   } finally {
+    await delta?.abort(directory)
     rmSync(directory, { recursive: true, force: true })
   }
 }
 
-async function staged(spark: Spark, input: string, path: string, run: ExecuteOptions): Promise<string> {
-  if (!input.startsWith(SQL)) return input.includes('://') || /^delta:/.test(input) ? input : resolve(input)
-  await spark.sql(input.slice(SQL.length)).write(path, run)
-  if (!existsSync(path)) throw notSeen(path)
-  return path
+/** Options as the tasks and the client need them, checked. */
+function settled(spark: Spark, options: SparkPlanOptions) {
+  const { numTasks, strategy, numPartitions, signal, onProgress, tags, ...asked } = options
+  const params = joinParams({ ...asked, memory: asked.memory ?? TASK_MEMORY, threads: asked.threads ?? 1 })
+  if (params.distance) throw invalidOption('metric', 'a function of this process does not run on a cluster')
+  if (params.rejects !== undefined)
+    throw invalidOption('rejects', 'tasks of a cluster write none: filter the rows before')
+  for (const [name, value] of Object.entries({ numTasks, numPartitions })) {
+    if (value !== undefined && !(Number.isInteger(value) && value >= 1)) {
+      throw invalidOption(name, `must be a whole number of 1 or more, not ${value}`)
+    }
+  }
+  const context: RunContext = { spark, signal, onProgress, tags }
+  return { asked, params, context }
 }
 
-/** How many rows each partition has, by the metadata of the files. */
-async function partitionsOf(
-  path: string,
-  columns: string[],
-  signal: AbortSignal | undefined,
-): Promise<{ partitionRows: number[]; isCounted: boolean }> {
-  const { fields } = await (await readTable(path, { signal })).schema({ signal })
-  for (const name of columns) {
-    // Without ids, rows are numbered: those of a block would begin at 0 again.
-    if (!fields.some((field) => field.name === name)) throw columnNotFound(new Schema(fields), name)
+async function prepare(
+  context: RunContext,
+  queryPath: string | undefined,
+  itemPath: string,
+  params: JoinParams,
+  { numTasks: most, strategy, numPartitions }: SparkPlanOptions,
+): Promise<Prepared> {
+  const { signal } = context
+  const selfColumns = queryPath === undefined ? params.query.columns : []
+  const columns = [...new Set([...params.item.columns, ...selfColumns])]
+  const items = await describeSide(itemPath, 'item', params, columns, signal)
+  const queries =
+    queryPath === undefined ? undefined : await describeSide(queryPath, 'query', params, params.query.columns, signal)
+  if (queries) requireSameVectors(sizeOf(queries), sizeOf(items), params.metric)
+  const numTasks = most ?? (await parallelism(context))
+  const isEmpty = items.size.rows === 0 || (queries ?? items).size.rows === 0
+  const plan = planSpark({
+    items: items.facts,
+    queries: queries?.facts,
+    params,
+    numTasks,
+    numPartitions,
+    strategy: checkedStrategy(isEmpty && queries ? 'broadcast' : strategy, params, items, queries),
+  })
+  if (params.plan && plan.strategy !== 'broadcast') {
+    throw invalidOption('plan', 'a saved plan is of one process: this join is cut into parts')
   }
-  const scan = await call((native, job) => native.openScan([{ path }], { columns, side: 'query' }, job), { signal })
-  try {
-    const isDelta = callNow(() => addon().isDeltaTable(path))
-    return { partitionRows: scan.partitions.map(({ numRows }) => numRows), isCounted: !isDelta }
-  } finally {
-    scan.dispose()
-  }
+  return { params, plan, items, queries, numTasks }
 }
 
-async function parallelism(spark: Spark, run: ExecuteOptions): Promise<number> {
-  const [row] = await spark
+function checkedStrategy(
+  strategy: SparkStrategy | undefined,
+  params: JoinParams,
+  items: Described,
+  queries: Described | undefined,
+): SparkStrategy | undefined {
+  if (strategy === 'broadcast' && !queries) throw invalidOption('strategy', 'broadcast: a self join has no queries')
+  const isPlain = items.facts.isPlain && (queries?.facts.isPlain ?? true)
+  if (strategy === 'partitions' && (params.exact || !isPlain))
+    throw invalidOption('strategy', 'partitions: an exact join looks at all items')
+  return strategy
+}
+
+const sizeOf = ({ size }: Described) => ({ ...size, numRows: size.rows })
+
+async function parallelism(context: RunContext): Promise<number> {
+  const [row] = await context.spark
     .sql('SELECT count(DISTINCT p) AS n FROM (SELECT spark_partition_id() AS p FROM range(0, 10000))')
-    .toRows(run)
+    .toRows(executeOptions(context, 'read'))
   return Math.max(1, Number(row?.n))
 }
 
-async function joined(spark: Spark, stage: JoinStage, run: ExecuteOptions): Promise<BlockDone[]> {
-  const { blocks } = stage
-  const schema = new Schema([new Field('done', new Utf8(), true)])
-  // A row and so a task for each block: rows that are dealt out may meet in one.
-  const control = spark.sql(`SELECT id FROM range(0, ${blocks.length}, 1, ${blocks.length})`)
-  const tasks = control.stage('joinBlocks', stage, schema)
-  const done: BlockDone[] = []
-  try {
-    for await (const table of tasks.tables(run)) {
-      for (const text of table.getChildAt(0)!) done.push(JSON.parse(text) as BlockDone)
-    }
-  } catch (error) {
-    // What this process has seen, the tasks do not.
-    if (!(error instanceof NighError) || !NOT_SEEN.has(error.code)) throw error
-    throw new NighError('SPARK_STORAGE', `in a task of the cluster: ${error.message}`, { cause: error })
-  }
-  const missing = blocks.find(({ block }) => done.filter((one) => one.block === block).length !== 1)
-  if (missing) throw new NighError('SPARK_FAILED', `the cluster did not tell of block ${missing.block} once`)
-  return done.sort((a, b) => a.block - b.block)
-}
-
-/** No queries: a file with the columns alone. */
-async function nothing({ queries, items, directory, options }: JoinStage, signal?: AbortSignal): Promise<BlockDone> {
-  const file = 'part-00000.parquet'
-  const { report } = await knnJoin(queries, items, { ...options, to: join(directory, file), signal })
-  const { recall, plan, rows, peakMemoryBytes, cpuSeconds } = report
-  return { block: 0, file, ...rows, method: plan.method, recall, peakMemoryBytes, cpuSeconds }
-}
-
-/** The files of the attempts that count, under the output's name, all at once. */
-function commit(parts: string, done: readonly BlockDone[], out: string): void {
-  const counted = new Set(done.map(({ file }) => file))
-  for (const name of readdirSync(parts)) if (!counted.has(name)) rmSync(join(parts, name), { recursive: true })
-  const absent = [...counted].find((name) => !existsSync(join(parts, name)))
-  if (absent !== undefined) throw notSeen(join(parts, absent))
-  const before = `${parts}.before`
-  if (existsSync(out)) renameSync(out, before)
-  try {
-    renameSync(parts, out)
-  } catch (cause) {
-    if (existsSync(before)) renameSync(before, out)
-    throw new NighError('OUTPUT_UNWRITABLE', `${out} cannot be put in its place`, { cause })
+function workOf({ params, plan, items, queries }: Prepared, asked: JoinOptions): JoinWork {
+  return {
+    items: items.side,
+    queries: queries?.side,
+    params,
+    tmp: asked.tmp,
+    ranges: plan.ranges,
+    rangeKeys: shuffleKeys(plan.ranges.length),
+    sliceRows: plan.sliceRows,
   }
 }
 
-function notSeen(path: string): NighError {
-  return new NighError('SPARK_STORAGE', `${path} was written by the cluster and is not there for this process`)
+type Outcome = Omit<SparkJoinReport, 'seconds' | 'output'> & { files: string[] }
+
+async function joined(
+  context: RunContext,
+  { params, plan, items, queries, numTasks }: Prepared,
+  work: JoinWork,
+  { asked, directory, output }: { asked: JoinOptions; directory: string; output: TaskOutput },
+): Promise<Outcome> {
+  const { strategy, reason, numPartitions } = plan
+  const target = params.recall
+  if (plan.ranges.length === 0 || (strategy === 'broadcast' && queries)) {
+    const options: JoinOptions = { ...asked, threads: params.threads, memory: params.memory, mode: 'error' }
+    delete options.force
+    const parts = mkdtempSync(join(directory, 'parts-'))
+    const stage = { items: items.side.path, blocks: plan.ranges, directory: parts, options, output }
+    const done =
+      plan.ranges.length === 0 || !queries
+        ? [await joinNothing({ ...stage, queries: queries?.side }, context.signal)]
+        : await joinByBroadcast(context, { ...stage, queries: queries.side })
+    return { ...ofBlocks(done, parts), strategy, reason, recall: { ...recallOf(done), target } }
+  }
+  const shuffled: ShuffledJoin = { context, work, plan, directory, numTasks, output }
+  const outcome = await (strategy === 'grid' ? joinByGrid(shuffled) : joinByPartitions(shuffled))
+  const told = ofRanges(outcome)
+  const rows = { ...told.rows, items: items.size.rows }
+  const { numTasks: tasks } = plan
+  return { ...told, rows, strategy, reason, numTasks: tasks, numPartitions, recall: { ...outcome.recall, target } }
 }
 
-function reported(
-  done: readonly BlockDone[],
-  target: number,
-  seconds: SparkJoinReport['seconds'],
-  path: string,
-): SparkJoinReport {
+function ofBlocks(done: readonly BlockDone[], parts: string): Omit<Outcome, 'strategy' | 'reason' | 'recall'> {
   const sum = (of: (block: BlockDone) => number) => done.reduce((total, block) => total + of(block), 0)
-  const queries = sum((block) => block.queries)
-  // The tasks drew their samples by themselves: their errors add up as independent ones do.
-  const share = (block: BlockDone) => (queries > 0 ? block.queries / queries : 1 / done.length)
-  const estimate = sum((block) => share(block) * block.recall.estimate)
-  const below = Math.sqrt(sum((block) => (share(block) * (block.recall.estimate - block.recall.low)) ** 2))
-  const above = Math.sqrt(sum((block) => (share(block) * (block.recall.high - block.recall.estimate)) ** 2))
   return {
     method: [...new Set(done.map(({ method }) => method))].join(', '),
-    rows: { queries, items: done[0]!.items, neighbors: sum((block) => block.neighbors) },
-    recall: {
-      target,
-      estimate,
-      low: Math.max(0, estimate - below),
-      high: Math.min(1, estimate + above),
-      sampleSize: sum((block) => block.recall.sampleSize),
-    },
+    rows: { queries: sum((b) => b.queries), items: done[0]!.items, neighbors: sum((b) => b.neighbors) },
     numTasks: done.length,
-    seconds,
+    numPartitions: 1,
+    spread: undefined,
     cpuSeconds: sum((block) => block.cpuSeconds),
     peakMemoryBytes: Math.max(...done.map((block) => block.peakMemoryBytes)),
-    output: { path, files: done.length },
+    shuffledBytes: 0,
+    files: done.map(({ file }) => join(parts, file)),
   }
+}
+
+function ofRanges({ done, method, margin }: ShuffledOutcome) {
+  const parts = done.flatMap((range) => range.parts)
+  const all = [...parts, ...done]
+  const sum = <T>(list: readonly T[], of: (one: T) => number) => list.reduce((total, one) => total + of(one), 0)
+  return {
+    method,
+    rows: { queries: sum(done, (r) => r.queries), neighbors: sum(done, (r) => r.neighbors) },
+    spread: margin?.spread,
+    cpuSeconds: sum(all, (one) => one.cpuSeconds),
+    peakMemoryBytes: Math.max(0, ...all.map((one) => one.peakMemoryBytes)),
+    shuffledBytes: sum(all, (one) => one.receivedBytes),
+    files: done.flatMap(({ file }) => file ?? []),
+  }
+}
+
+function pathOf(input: string): string {
+  return input.includes('://') || input.startsWith(DELTA) ? input : resolve(input)
+}
+
+async function staged(context: RunContext, input: SparkInput, path: string): Promise<string> {
+  if (typeof input === 'string' && !input.startsWith(SQL)) {
+    return pathOf(input)
+  }
+  const dataset = typeof input === 'string' ? context.spark.sql(input.slice(SQL.length)) : input
+  await dataset.write(path, executeOptions(context, 'read'))
+  if (!existsSync(path)) throw notSeen(path)
+  return path
 }

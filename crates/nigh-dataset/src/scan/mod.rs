@@ -42,6 +42,17 @@ pub struct ScanOptions {
     pub filter: Option<String>,
     /// Stands before messages: "items", "queries"; empty: nothing does.
     pub side: String,
+    /// Where files are cut into partitions. None: by the columns that are read.
+    pub cut: Option<Cut>,
+}
+
+/// Scans of the same files with the same cut have the same partitions, whatever columns they read.
+#[derive(Debug, Clone)]
+pub struct Cut {
+    /// Columns whose bytes count.
+    pub columns: Vec<String>,
+    /// Of a partition at most, unless a single row group has more.
+    pub bytes: u64,
 }
 
 /// A run of row groups or record batches of one file.
@@ -122,10 +133,18 @@ fn open(sources: Vec<ScanSource>, options: ScanOptions, control: &dyn Control) -
         }
     }
     let needed = Arc::new(Schema::new(fields));
+    let (counted, most) = match &options.cut {
+        None => (needed.clone(), partition::MOST_BYTES),
+        Some(cut) => {
+            let at = cut.columns.iter().map(|name| column(&table, name)).collect::<Result<Vec<_>>>()?;
+            let fields: Vec<_> = at.iter().map(|&at| table.fields()[at].clone()).collect();
+            (Arc::new(Schema::new(fields)), cut.bytes)
+        }
+    };
     let mut partitions = Vec::new();
     for (at, file) in files.iter_mut().enumerate() {
         nigh_table::check(control)?;
-        partitions.extend(partition::of_file(at, file, &needed, predicate.as_ref(), &bytes_read)?);
+        partitions.extend(partition::of_file(at, file, &counted, most, predicate.as_ref(), &bytes_read)?);
     }
     Ok(Scan { schema, needed, predicate, files, partitions, bytes_read })
 }

@@ -12,7 +12,7 @@ use crate::bytes::BytesRead;
 use crate::predicate::Predicate;
 
 /// Of a partition; a single row group may have more.
-const MOST_BYTES: u64 = 128 << 20;
+pub(crate) const MOST_BYTES: u64 = 128 << 20;
 
 /// A row group or record batch.
 #[derive(Debug, Clone, Copy)]
@@ -30,11 +30,12 @@ pub(crate) struct Partition {
     pub info: PartitionInfo,
 }
 
-/// The partitions of a file; none where its statistics exclude the predicate.
+/// The partitions of a file by the bytes of some columns; none where its statistics exclude the predicate.
 pub(crate) fn of_file(
     at: usize,
     file: &TableFile,
-    needed: &SchemaRef,
+    counted: &SchemaRef,
+    most_bytes: u64,
     predicate: Option<&Predicate>,
     count: &BytesRead,
 ) -> Result<Vec<Partition>> {
@@ -43,7 +44,7 @@ pub(crate) fn of_file(
     }
     let fragment = &file.fragment;
     if let (true, Some(size), Some(rows)) = (file.may_lack, fragment.size, fragment.num_rows)
-        && size <= MOST_BYTES
+        && size <= most_bytes
     {
         let deleted = fragment.deleted.as_ref().map_or(0, |rows| rows.len() as u64);
         let num_rows = rows.saturating_sub(deleted);
@@ -51,14 +52,14 @@ pub(crate) fn of_file(
         return Ok(vec![Partition { file: at, groups: None, info }]);
     }
     let open = file.get(count)?;
-    let plan = Plan::new(file, &open.schema(), needed)?;
+    let plan = Plan::new(file, &open.schema(), counted)?;
     let sizes = sizes(&open, &plan.roots);
     let groups = groups(file, &open, predicate);
     let mut runs: Vec<(Vec<Group>, u64)> = Vec::new();
     for group in groups {
         let size = sizes[group.index];
         match runs.last_mut() {
-            Some((run, bytes)) if *bytes + size <= MOST_BYTES => {
+            Some((run, bytes)) if *bytes + size <= most_bytes => {
                 run.push(group);
                 *bytes += size;
             }

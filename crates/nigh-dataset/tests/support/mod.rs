@@ -45,6 +45,7 @@ pub fn options(columns: Option<&[&str]>, filter: Option<&str>) -> ScanOptions {
         columns: columns.map(|names| names.iter().map(|n| n.to_string()).collect()),
         filter: filter.map(String::from),
         side: String::new(),
+        cut: None,
     }
 }
 

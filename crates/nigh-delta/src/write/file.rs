@@ -6,7 +6,9 @@ use std::io::{self, BufWriter, Write};
 use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use arrow_array::RecordBatch;
+use arrow_array::cast::AsArray;
+use arrow_array::types::Int64Type;
+use arrow_array::{Array, RecordBatch};
 use delta_kernel::FileMeta;
 use delta_kernel::engine::arrow_data::ArrowEngineData;
 use delta_kernel::transaction::BoundWriteContext;
@@ -77,6 +79,19 @@ pub struct Added {
     url: Url,
     pub bytes: u64,
     pub rows: u64,
+}
+
+impl Added {
+    /// A file of which the action is known.
+    pub fn of(table: &Table, action: RecordBatch, rows: u64) -> Result<Added> {
+        let wrong = || TableError::new(nigh_table::code::INVALID_ARGUMENT, "what is given is no file of a table");
+        let path = action.column_by_name("path").and_then(|column| column.as_string_opt::<i32>());
+        let path = path.filter(|path| path.len() == 1).ok_or_else(wrong)?.value(0).to_string();
+        let url = table.url.join(&path).map_err(|_| wrong())?;
+        let size = action.column_by_name("size").and_then(|column| column.as_primitive_opt::<Int64Type>());
+        let bytes = size.map_or(0, |size| u64::try_from(size.value(0)).unwrap_or(0));
+        Ok(Added { place: table.place.at(&url)?, action, url, bytes, rows })
+    }
 }
 
 fn unwritable(place: &Place, error: impl std::error::Error + Send + Sync + 'static) -> TableError {

@@ -8,4 +8,4 @@ mod start;
 mod writer;
 
 pub use start::check_target;
-pub use writer::{DeltaWriter, Mode, Written};
+pub use writer::{AddedFile, DeltaWriter, Mode, Written};

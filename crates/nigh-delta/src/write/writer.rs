@@ -39,6 +39,13 @@ pub struct Written {
     pub bytes: u64,
 }
 
+/// A complete file that no version has yet.
+pub struct AddedFile {
+    /// One row: what the log is to say of it.
+    pub action: RecordBatch,
+    pub rows: u64,
+}
+
 /// Rows that are handled at a time: bounds what a huge batch takes besides itself.
 const BATCH_ROWS: usize = 65_536;
 /// Encoded rows that may wait in memory, over all open partitions; beyond it the fullest file is completed.
@@ -172,12 +179,33 @@ impl DeltaWriter {
         }
     }
 
-    /// Commits. A lost race is retried for an append; for an overwrite it is DELTA_CONFLICT.
-    pub fn finish(mut self) -> Result<Written> {
+    fn close_all(&mut self) -> Result<()> {
         let mut keys: Vec<_> = self.partitions.keys().cloned().collect();
         keys.sort();
         keys.iter().try_for_each(|key| self.close(key))?;
-        self.added.iter_mut().try_for_each(|added| added.show(&self.table))?;
+        self.added.iter_mut().try_for_each(|added| added.show(&self.table))
+    }
+
+    /// Completes the files and leaves them, for the writer that commits them: what the log is to say of each.
+    pub fn into_files(mut self) -> Result<Vec<AddedFile>> {
+        self.close_all()?;
+        self.kept = true;
+        let added = std::mem::take(&mut self.added);
+        Ok(added.into_iter().map(|Added { action, rows, .. }| AddedFile { action, rows }).collect())
+    }
+
+    /// Takes over files that other writers of the same table left: they are committed with this one's, or removed with them.
+    pub fn adopt(&mut self, files: Vec<AddedFile>) -> Result<()> {
+        for AddedFile { action, rows } in files {
+            let file = Added::of(&self.table, action, rows)?;
+            self.added.push(file);
+        }
+        Ok(())
+    }
+
+    /// Commits. A lost race is retried for an append; for an overwrite it is DELTA_CONFLICT.
+    pub fn finish(mut self) -> Result<Written> {
+        self.close_all()?;
         let outcome = commit(&self.table, &self.start, self.mode, &self.added);
         self.kept = outcome.as_ref().map_or_else(|e| e.unsure, |_| true);
         let version = outcome.map_err(|e| e.error)?;

@@ -25,17 +25,34 @@ fn start_time(pid: u32) -> Option<u64> {
     alive.then_some(0)
 }
 
+/// Tells machines that share a directory apart, each of which knows of its own processes only: a hash (FNV-1a) of the host's name.
+fn host() -> u32 {
+    let mut name = [0u8; 256];
+    // SAFETY: as many bytes as are told, the last of which stays 0.
+    #[cfg(unix)]
+    unsafe {
+        libc::gethostname(name.as_mut_ptr() as *mut _, name.len() - 1)
+    };
+    let name = name.iter().take_while(|&&byte| byte != 0);
+    name.fold(0x811c_9dc5, |hash, &byte| (hash ^ byte as u32).wrapping_mul(0x0100_0193))
+}
+
 /// The hidden name under which this process writes `name`.
 pub fn temp_name(name: &str) -> String {
     let pid = std::process::id();
-    format!(".{name}.nigh-{pid}-{}.tmp", start_time(pid).unwrap_or(0))
+    format!(".{name}.nigh-{pid}-{}-{:08x}.tmp", start_time(pid).unwrap_or(0), host())
 }
 
-/// The process a temporary file of ours belongs to: (pid, start time).
+/// The process of this machine that a temporary file of ours belongs to: (pid, start time). Names without a host are of machines that
+/// share nothing.
 fn owner(file_name: &str) -> Option<(u32, u64)> {
     let stem = file_name.strip_prefix('.')?.strip_suffix(".tmp")?;
     let (name, owner) = stem.rsplit_once(".nigh-")?;
-    let (pid, start) = owner.split_once('-')?;
+    let mut parts = owner.split('-');
+    let (pid, start, at) = (parts.next()?, parts.next()?, parts.next());
+    if parts.next().is_some() || at.is_some_and(|at| at != format!("{:08x}", host())) {
+        return None;
+    }
     let digits = |s: &str| !s.is_empty() && s.bytes().all(|b| b.is_ascii_digit());
     if name.is_empty() || !digits(pid) || !digits(start) {
         return None;
@@ -213,12 +230,14 @@ mod tests {
         let stay = [
             format!(".a.parquet.nigh-{me}-{since}.tmp"),
             ".a.parquet.nigh-x-1.tmp".into(),
+            format!(".a.parquet.nigh-4194399-7-{:08x}.tmp", host() ^ 1),
             ".nigh-1-1.tmp".into(),
             "a.parquet.nigh-4194399-7.tmp".into(),
             ".a.parquet.tmp".into(),
         ];
         // No process has a number beyond 2^22, and this one did not start at tick 0.
-        let mut go = vec![".b.parquet.nigh-4194399-7.tmp".to_string()];
+        let mut go =
+            vec![".b.parquet.nigh-4194399-7.tmp".to_string(), temp_name("d").replace(&format!("-{me}-"), "-4194399-")];
         if cfg!(target_os = "linux") {
             go.push(format!(".c.nigh-{me}-0.tmp"));
         }

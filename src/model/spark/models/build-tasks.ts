@@ -17,9 +17,9 @@ import { NO_ROW, rowsWhere } from '../../change-items.ts'
 import { building, lastOfEachId, readItems } from '../../index-items.ts'
 import type { IndexParams } from '../../index-params.ts'
 import { tuneEffort } from '../../index-tune.ts'
+import { sparkHash } from '../shuffle-keys.ts'
 import { inParts, inPieces, numbersOf, type Piece, pieceRow, piecesOf, toldRow } from './blocks.ts'
 import { partitionsOf } from './partition-values.ts'
-import { sparkHash } from './shuffle-keys.ts'
 import { concatTables, type Files, type RowBlock, readBlock } from './source.ts'
 
 export interface Building {

@@ -1,5 +1,5 @@
 // Which partition a bucket is of. A bucket with too many pairs is cut on both sides, and each part of one side meets each of the other.
-import { sparkHash } from './shuffle-keys.ts'
+import { sparkHash } from '../shuffle-keys.ts'
 
 /** How a large bucket is cut: into how many parts on each side. */
 export interface Cut {

@@ -9,11 +9,11 @@ import { integer } from '../../../join/options.ts'
 import { selected } from '../../../table/schema.ts'
 import { checkJoin, type SimilarityJoinOptions } from '../../lsh-join.ts'
 import type { LshParams } from '../../lsh-params.ts'
+import { shuffleKeys } from '../shuffle-keys.ts'
 import { inOrder, PIECES } from './blocks.ts'
 import { numbers, parallelism } from './client.ts'
 import type { Buckets, Cut } from './lsh-buckets.ts'
 import type { Hashing } from './lsh-tasks.ts'
-import { shuffleKeys } from './shuffle-keys.ts'
 import { blocksOfFiles, openSource, type SparkTable } from './source.ts'
 
 export interface SparkSimilarityJoinOptions

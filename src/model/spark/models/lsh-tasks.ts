@@ -6,10 +6,10 @@ import { readVectors } from '../../../table/read.ts'
 import { hashedBy, newHasher } from '../../lsh-items.ts'
 import { joinHashed } from '../../lsh-join.ts'
 import type { LshParams } from '../../lsh-params.ts'
+import { sparkHash } from '../shuffle-keys.ts'
 import { inParts, numbersOf, type Piece, pieceRow, piecesOf } from './blocks.ts'
 import type { ItemBlocks } from './build-tasks.ts'
 import { type Buckets, cutsOf, partitionOfPair, partitionsOfRow } from './lsh-buckets.ts'
-import { sparkHash } from './shuffle-keys.ts'
 import { concatTables, readBlock } from './source.ts'
 
 export interface Hashing {
