@@ -27,14 +27,8 @@ fn start_time(pid: u32) -> Option<u64> {
 
 /// Tells machines that share a directory apart, each of which knows of its own processes only: a hash (FNV-1a) of the host's name.
 fn host() -> u32 {
-    let mut name = [0u8; 256];
-    // SAFETY: as many bytes as are told, the last of which stays 0.
-    #[cfg(unix)]
-    unsafe {
-        libc::gethostname(name.as_mut_ptr() as *mut _, name.len() - 1)
-    };
-    let name = name.iter().take_while(|&&byte| byte != 0);
-    name.fold(0x811c_9dc5, |hash, &byte| (hash ^ byte as u32).wrapping_mul(0x0100_0193))
+    let name = fs::read("/proc/sys/kernel/hostname").unwrap_or_default();
+    name.iter().fold(0x811c_9dc5, |hash, &byte| (hash ^ byte as u32).wrapping_mul(0x0100_0193))
 }
 
 /// The hidden name under which this process writes `name`.
