@@ -30,6 +30,7 @@ pub(crate) use panel::{PANEL, Panel, PanelsI8};
 /// Where survivors of a scan go. A slot is the position of a query in the scan's list of queries.
 pub(crate) trait Sink {
     /// Whether `push` looks at the keys; where it does not, kernels need not store them.
+    #[cfg_attr(not(target_arch = "x86_64"), allow(dead_code))]
     const KEYS: bool = true;
     /// The smallest key that is still wanted. It may only grow.
     fn threshold(&self, slot: usize) -> i32;

@@ -31,6 +31,7 @@ pub(crate) struct PackedPanel<'a> {
     pub data: &'a [u8],
     pub factors: &'a [f32],
     /// Rows that are not padding, 1 to PANEL.
+    #[cfg_attr(not(target_arch = "x86_64"), allow(dead_code))]
     pub num_rows: usize,
     pub first_row: u32,
 }
