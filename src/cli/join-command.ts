@@ -93,7 +93,7 @@ export const joinHelp: CommandHelp = {
     spark: {
       type: 'string',
       value: 'URL',
-      help: 'sc://host:port of a Spark Connect server; OUT is then a directory, or delta:PATH, on storage that its tasks see',
+      help: 'sc://host:port of its Connect server; OUT is a directory or delta:PATH that its tasks see, too',
       group: RUN,
     },
     tasks: { type: 'string', value: 'N', help: 'with --engine spark: most tasks (what the cluster runs)', group: RUN },
