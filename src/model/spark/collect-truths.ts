@@ -4,10 +4,11 @@ import { join } from 'node:path'
 import { routeOf } from '../../partition/router.ts'
 import { blocksOf } from './blocks.ts'
 import type { Truth } from './choose-margin.ts'
+import { controlRows } from './control-rows.ts'
 import type { SampledRows } from './draw-samples.ts'
 import type { JoinWork, TruthStage } from './join-stage.ts'
 import { packArrays, unpackArrays } from './packed-arrays.ts'
-import { controlRows, type RunContext, streamed } from './run-context.ts'
+import { type RunContext, streamed } from './run-context.ts'
 import { BLOCK_SCHEMA, blocksIn } from './shuffle-blocks.ts'
 
 export interface TruthTask {

@@ -2,6 +2,7 @@
 import { existsSync, readdirSync, renameSync, rmSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { NighError } from '../../errors.ts'
+import { requireFile } from './storage-errors.ts'
 
 /** Puts the directory of these files, of which there is one at least, in the place of `out`; what else is in it, of attempts that did not finish, is left out. */
 export function commitDirectory(files: readonly string[], out: string): { files: number; version: undefined } {
@@ -9,8 +10,7 @@ export function commitDirectory(files: readonly string[], out: string): { files:
   const counted = new Set(files)
   for (const name of readdirSync(parts))
     if (!counted.has(join(parts, name))) rmSync(join(parts, name), { recursive: true })
-  const absent = files.find((path) => !existsSync(path))
-  if (absent !== undefined) throw notSeen(absent)
+  files.forEach(requireFile)
   const before = `${parts}.before`
   if (existsSync(out)) renameSync(out, before)
   try {
@@ -20,8 +20,4 @@ export function commitDirectory(files: readonly string[], out: string): { files:
     throw new NighError('OUTPUT_UNWRITABLE', `${out} cannot be put in its place`, { cause })
   }
   return { files: files.length, version: undefined }
-}
-
-export function notSeen(path: string): NighError {
-  return new NighError('SPARK_STORAGE', `${path} was written by the cluster and is not there for this process`)
 }

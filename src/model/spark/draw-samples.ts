@@ -1,9 +1,10 @@
 // Samples of the rows of a join, drawn by tasks: rows to make cells of, and queries whose exact neighbors tell the recall.
 import { RowSampler } from '../../join/sample.ts'
 import { blocksOf } from './blocks.ts'
+import { controlRows } from './control-rows.ts'
 import type { JoinWork, SampleStage } from './join-stage.ts'
 import { unpackArrays } from './packed-arrays.ts'
-import { collected, controlRows, type RunContext } from './run-context.ts'
+import { collected, type RunContext } from './run-context.ts'
 import { BLOCK_SCHEMA, blocksIn } from './shuffle-blocks.ts'
 import { firstRows, type TableSide } from './table-side.ts'
 

@@ -12,7 +12,8 @@ import { throwIfAborted } from '../../native.ts'
 import { requireSameVectors } from '../join-tables.ts'
 import type { BlockDone, TaskOutput } from './blocks.ts'
 import { DeltaCommit } from './commit-delta.ts'
-import { commitDirectory, notSeen } from './commit-directory.ts'
+import { commitDirectory } from './commit-directory.ts'
+import { parallelism } from './control-rows.ts'
 import { type Described, describeSide } from './describe-side.ts'
 import { explainSpark } from './explain-join.ts'
 import { joinByBroadcast, joinNothing, recallOf } from './join-broadcast.ts'
@@ -22,6 +23,7 @@ import type { JoinWork } from './join-stage.ts'
 import { neighborsSchema } from './neighbors-ipc.ts'
 import { executeOptions, type RunContext, type SparkJoinProgress } from './run-context.ts'
 import { shuffleKeys } from './shuffle-keys.ts'
+import { requireFile } from './storage-errors.ts'
 
 /** Paths that tasks and this process see alike; `sql:SELECT ...`; or a dataset of the cluster. */
 export type SparkInput = string | SparkDataset
@@ -194,7 +196,7 @@ async function prepare(
   const queries =
     queryPath === undefined ? undefined : await describeSide(queryPath, 'query', params, params.query.columns, signal)
   if (queries) requireSameVectors(sizeOf(queries), sizeOf(items), params.metric)
-  const numTasks = most ?? (await parallelism(context))
+  const numTasks = most ?? (await parallelism(context.spark, executeOptions(context, 'read')))
   const isEmpty = items.size.rows === 0 || (queries ?? items).size.rows === 0
   const plan = planSpark({
     items: items.facts,
@@ -224,13 +226,6 @@ function checkedStrategy(
 }
 
 const sizeOf = ({ size }: Described) => ({ ...size, numRows: size.rows })
-
-async function parallelism(context: RunContext): Promise<number> {
-  const [row] = await context.spark
-    .sql('SELECT count(DISTINCT p) AS n FROM (SELECT spark_partition_id() AS p FROM range(0, 10000))')
-    .toRows(executeOptions(context, 'read'))
-  return Math.max(1, Number(row?.n))
-}
 
 function workOf({ params, plan, items, queries }: Prepared, asked: JoinOptions): JoinWork {
   return {
@@ -313,6 +308,6 @@ async function staged(context: RunContext, input: SparkInput, path: string): Pro
   }
   const dataset = typeof input === 'string' ? context.spark.sql(input.slice(SQL.length)) : input
   await dataset.write(path, executeOptions(context, 'read'))
-  if (!existsSync(path)) throw notSeen(path)
+  requireFile(path)
   return path
 }

@@ -3,7 +3,7 @@ import { Field, Schema, type Table, Utf8 } from 'apache-arrow'
 import type { ExecuteOptions, SparkProgress, SparkSession } from '../../engine/spark/connect/session.ts'
 import type { Spark } from '../../engine/spark/spark.ts'
 import type { SparkDataset } from '../../engine/spark/spark-dataset.ts'
-import { NighError } from '../../errors.ts'
+import { unseen } from './storage-errors.ts'
 
 /** What of a join runs. */
 export type SparkPhase = 'read' | 'sample' | 'truth' | 'join'
@@ -23,14 +23,7 @@ export function executeOptions({ signal, tags, onProgress }: RunContext, phase: 
   return { signal, tags, onProgress: onProgress && ((progress) => onProgress({ ...progress, phase })) }
 }
 
-/** A row and so a task for each number below `count`: rows that are dealt out may meet in one. */
-export function controlRows(spark: Spark, count: number): SparkDataset {
-  return spark.sql(`SELECT id FROM range(0, ${count}, 1, ${count})`)
-}
-
 export const DONE_SCHEMA: Schema = new Schema([new Field('done', new Utf8(), true)])
-
-const NOT_SEEN = new Set(['FILE_NOT_FOUND', 'NOT_A_TABLE', 'OUTPUT_UNWRITABLE'])
 
 /** The tables of a job as they come. */
 export async function* streamed(
@@ -41,9 +34,7 @@ export async function* streamed(
   try {
     yield* dataset.tables(executeOptions(context, phase))
   } catch (error) {
-    // What this process has seen, the tasks do not.
-    if (!(error instanceof NighError) || !NOT_SEEN.has(error.code)) throw error
-    throw new NighError('SPARK_STORAGE', `in a task of the cluster: ${error.message}`, { cause: error })
+    throw unseen(error)
   }
 }
 

@@ -3,6 +3,7 @@ import type { Table } from 'apache-arrow'
 import { addon, callNow, callOn, type NativeShuffle } from '../../native.ts'
 import { Router } from '../../partition/router.ts'
 import { tableFromIpc, tableToIpc } from '../../table/ipc.ts'
+import { numbersOf } from './control-rows.ts'
 import { type AssignStage, ITEMS, QUERIES, type ReadTask } from './join-stage.ts'
 import { readNumbered, vectorsOf } from './read-vectors.ts'
 import { rowNumbers } from './row-numbers.ts'
@@ -18,9 +19,7 @@ export async function* assign(control: AsyncIterable<Table>, stage: AssignStage)
   const saved = readCells(stage.cellsPath)
   const router = await Router.create(saved.cells, saved.space, stage.params.threads)
   try {
-    for await (const table of control) {
-      for (const id of table.getChild('id')!) yield* assignTask(stage.tasks[Number(id)]!, stage, router)
-    }
+    for await (const task of numbersOf(control)) yield* assignTask(stage.tasks[task]!, stage, router)
   } finally {
     router.dispose()
   }

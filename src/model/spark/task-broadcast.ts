@@ -4,17 +4,16 @@ import { Table, Utf8, vectorFromArray } from 'apache-arrow'
 import type { JoinOptions } from '../../join/options.ts'
 import { knnJoin } from '../knn-join.ts'
 import type { Block, BlockDone, BroadcastStage } from './blocks.ts'
+import { numbersOf } from './control-rows.ts'
 import { ROW } from './row-numbers.ts'
 import { Spool } from './spool.ts'
 import { numberedTables } from './table-side.ts'
 import { writeDeltaFiles } from './task-output.ts'
 
 export async function* joinBlocks(control: AsyncIterable<Table>, stage: BroadcastStage): AsyncGenerator<Table> {
-  for await (const table of control) {
-    for (const id of table.getChild('id')!) {
-      const done = await joinBlock(stage.blocks[Number(id)]!, stage)
-      yield new Table({ done: vectorFromArray([JSON.stringify(done)], new Utf8()) })
-    }
+  for await (const block of numbersOf(control)) {
+    const done = await joinBlock(stage.blocks[block]!, stage)
+    yield new Table({ done: vectorFromArray([JSON.stringify(done)], new Utf8()) })
   }
 }
 

@@ -5,6 +5,7 @@ import { tableFromIpc, tableToIpc } from '../../table/ipc.ts'
 import { packCandidates } from './candidate-block.ts'
 import { CandidateTarget } from './candidate-target.ts'
 import { Channel } from './channel.ts'
+import { numbersOf } from './control-rows.ts'
 import {
   type GridStage,
   ITEMS,
@@ -41,26 +42,23 @@ export async function* searchPartition(blocks: AsyncIterable<Table>, stage: Sear
 /** Joins blocks of queries with blocks of items as they are on storage. */
 export async function* joinGrid(control: AsyncIterable<Table>, stage: GridStage): AsyncGenerator<Table> {
   const { queryBlocks, itemBlocks } = stage
-  for await (const table of control) {
-    for (const id of table.getChild('id')!) {
-      const part = Number(id)
-      const [query, item] = [queryBlocks[Math.floor(part / itemBlocks.length)]!, itemBlocks[part % itemBlocks.length]!]
-      using spool = new Spool(stage.tmp)
-      for await (const { table, first } of numberedTables(stage.items, item.first, item.count)) {
-        if (table.numRows > 0) spool.add('items', first, tableToIpc(table))
-      }
-      for await (const { table, first } of numberedTables(querySide(stage), query.first, query.count)) {
-        if (table.numRows > 0) spool.add('queries', first, tableToIpc(table))
-      }
-      yield* candidates({
-        work: stage,
-        spool,
-        part,
-        itemsAsk: false,
-        leavesOut: stage.queries === undefined,
-        recall: 1,
-      })
+  for await (const part of numbersOf(control)) {
+    const [query, item] = [queryBlocks[Math.floor(part / itemBlocks.length)]!, itemBlocks[part % itemBlocks.length]!]
+    using spool = new Spool(stage.tmp)
+    for await (const { table, first } of numberedTables(stage.items, item.first, item.count)) {
+      if (table.numRows > 0) spool.add('items', first, tableToIpc(table))
     }
+    for await (const { table, first } of numberedTables(querySide(stage), query.first, query.count)) {
+      if (table.numRows > 0) spool.add('queries', first, tableToIpc(table))
+    }
+    yield* candidates({
+      work: stage,
+      spool,
+      part,
+      itemsAsk: false,
+      leavesOut: stage.queries === undefined,
+      recall: 1,
+    })
   }
 }
 

@@ -4,6 +4,7 @@ import type { Table } from 'apache-arrow'
 import { exactPrecision } from '../../join/cost.ts'
 import { call, callNow, callOn, type NativeNeighbors } from '../../native.ts'
 import { type Route, Router, routeOf } from '../../partition/router.ts'
+import { numbersOf } from './control-rows.ts'
 import type { ReadTask, TruthStage } from './join-stage.ts'
 import { packArrays, unpackArrays } from './packed-arrays.ts'
 import { itemsOf, readNumbered, tableOfVectors, vectorsOf } from './read-vectors.ts'
@@ -26,11 +27,9 @@ export async function* truths(control: AsyncIterable<Table>, stage: TruthStage):
   const [, sample] = unpackArrays(readFileSync(stage.samplePath)) as [Float64Array, Float32Array]
   const router = await Router.create(cells, space, stage.params.threads)
   try {
-    for await (const ids of control) {
-      for (const id of ids.getChild('id')!) {
-        const block = await truthOf(stage.tasks[Number(id)]!, stage, sample, space.dim, router)
-        yield blockTable({ key: Number(id), kind: 0, at: 0, block })
-      }
+    for await (const task of numbersOf(control)) {
+      const block = await truthOf(stage.tasks[task]!, stage, sample, space.dim, router)
+      yield blockTable({ key: task, kind: 0, at: 0, block })
     }
   } finally {
     router.dispose()

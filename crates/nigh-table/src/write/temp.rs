@@ -3,6 +3,7 @@
 use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
 
 use crate::error::{Result, TableError, code};
 
@@ -27,8 +28,11 @@ fn start_time(pid: u32) -> Option<u64> {
 
 /// Tells machines that share a directory apart, each of which knows of its own processes only: a hash (FNV-1a) of the host's name.
 fn host() -> u32 {
-    let name = fs::read("/proc/sys/kernel/hostname").unwrap_or_default();
-    name.iter().fold(0x811c_9dc5, |hash, &byte| (hash ^ byte as u32).wrapping_mul(0x0100_0193))
+    static HOST: LazyLock<u32> = LazyLock::new(|| {
+        let name = fs::read("/proc/sys/kernel/hostname").unwrap_or_default();
+        name.iter().fold(0x811c_9dc5, |hash, &byte| (hash ^ byte as u32).wrapping_mul(0x0100_0193))
+    });
+    *HOST
 }
 
 /// The hidden name under which this process writes `name`.

@@ -104,8 +104,3 @@ export async function toldBy<T>(dataset: SparkDataset, run: ExecuteOptions): Pro
   }
   return all
 }
-
-/** The numbers of a task's control rows. */
-export async function* numbersOf(control: AsyncIterable<Table>): AsyncGenerator<number> {
-  for await (const table of control) for (const id of table.getChild('id')!) yield Number(id)
-}

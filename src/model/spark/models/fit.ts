@@ -21,12 +21,14 @@ import { difference, emptyTable, selected } from '../../../table/schema.ts'
 import { building, readItems } from '../../index-items.ts'
 import type { IndexParams } from '../../index-params.ts'
 import { columnName } from '../../params.ts'
+import { controlRows, parallelism } from '../control-rows.ts'
 import { shuffleKeys } from '../shuffle-keys.ts'
+import { requireFile } from '../storage-errors.ts'
 import { inOrder, PIECES } from './blocks.ts'
 import type { Building, Built, Parting, Replaced, Replacing } from './build-tasks.ts'
-import { numbers, parallelism, told } from './client.ts'
+import { told } from './client.ts'
 import { blocksOfFiles, openSource, type SparkTable } from './source.ts'
-import { requireFile, staged } from './staging.ts'
+import { staged } from './staging.ts'
 
 export interface SparkFitOptions extends ExecuteOptions {
   spark: Spark
@@ -124,13 +126,13 @@ export async function buildOnSpark(
   if ('files' in source && partitionCol === undefined) {
     const blocks = blocksOfFiles(source.partitionRows, numPartitions)
     const building = { ...stage, files: source.files, blocks, columns }
-    done = blocks.length === 0 ? [] : await told<Built>(numbers(spark, blocks.length), 'buildBlocks', building, run)
+    done = blocks.length === 0 ? [] : await told<Built>(controlRows(spark, blocks.length), 'buildBlocks', building, run)
   } else {
     const parting: Parting = { items: undefined, partitionCol, keys: shuffleKeys(numPartitions) }
-    let input = 'rows' in source ? source.rows.select(columns) : numbers(spark, 0)
+    let input = 'rows' in source ? source.rows.select(columns) : controlRows(spark, 0)
     if ('files' in source) {
       const blocks = blocksOfFiles(source.partitionRows, numPartitions)
-      input = numbers(spark, blocks.length)
+      input = controlRows(spark, blocks.length)
       parting.items = { files: source.files, blocks, columns }
     }
     const pieces = inOrder(input.stage('partItems', parting, PIECES), numPartitions)
@@ -251,7 +253,7 @@ export async function replaced(
   if (segments.length === 0 || (ids === undefined && newer.every((others) => others.length === 0))) {
     return { segments: [...segments], rows: 0 }
   }
-  const control = numbers(spark, segments.length)
+  const control = controlRows(spark, segments.length)
   const changed = await told<Replaced>(control, 'replaceIds', stage, { signal, onProgress, tags })
   const now = [...segments]
   for (const { segment, facts } of changed) now[segment] = facts

@@ -9,11 +9,13 @@ import { integer } from '../../../join/options.ts'
 import { checkOutput } from '../../../table/output.ts'
 import { selected } from '../../../table/schema.ts'
 import type { IndexParams } from '../../index-params.ts'
+import { controlRows, parallelism } from '../control-rows.ts'
+import { requireFile, unseen } from '../storage-errors.ts'
 import { inOrder, PIECES, piecesOf } from './blocks.ts'
-import { numbers, parallelism, told, unseen } from './client.ts'
+import { told } from './client.ts'
 import type { Branch, Growing, Merging, StagedItems, StagingItems } from './forest-tasks.ts'
 import { blocksOfFiles, openSource, type SparkTable } from './source.ts'
-import { requireFile, staged } from './staging.ts'
+import { staged } from './staging.ts'
 
 export interface AnnoyFileOptions extends ExecuteOptions {
   spark: Spark
@@ -88,12 +90,12 @@ export async function annoyFileOnSpark(
       numItems,
       threads: params.threads,
     }
-    const routed = numbers(spark, files.length).stage('routeItems', growing, PIECES)
+    const routed = controlRows(spark, files.length).stage('routeItems', growing, PIECES)
     const branches = await told<Branch>(inOrder(routed, Math.max(tasks, numPartitions)), 'growBranches', growing, run)
     writeFileSync(join(directory, 'branches.json'), JSON.stringify(branches))
     const names = { branches: 'branches.json', forest: 'forest.ann', ids: byId ? undefined : 'ids.arrow' }
     const merging: Merging = { ...growing, ...names }
-    await told(numbers(spark, 1), 'mergeTrees', merging, run)
+    await told(controlRows(spark, 1), 'mergeTrees', merging, run)
     requireFile(join(directory, names.forest))
     // The ids first: a file of Annoy's is never without.
     if (ids !== undefined) renameSync(join(directory, names.ids!), ids)
@@ -124,10 +126,10 @@ async function stagedItems(
     items: undefined,
     sampleRows: Math.max(64, Math.ceil(SAMPLE_ROWS / numPartitions)),
   }
-  let input = 'rows' in source ? source.rows.select(columns).repartition(numPartitions) : numbers(spark, 0)
+  let input = 'rows' in source ? source.rows.select(columns).repartition(numPartitions) : controlRows(spark, 0)
   if ('files' in source) {
     const blocks = blocksOfFiles(source.partitionRows, numPartitions)
-    input = numbers(spark, blocks.length)
+    input = controlRows(spark, blocks.length)
     staging.items = { files: source.files, blocks, columns }
   }
   const found: { at: [number, number]; file: StagedItems; sample: Float32Array }[] = []

@@ -9,9 +9,9 @@ import { integer } from '../../../join/options.ts'
 import { selected } from '../../../table/schema.ts'
 import { checkJoin, type SimilarityJoinOptions } from '../../lsh-join.ts'
 import type { LshParams } from '../../lsh-params.ts'
+import { controlRows, parallelism } from '../control-rows.ts'
 import { shuffleKeys } from '../shuffle-keys.ts'
 import { inOrder, PIECES } from './blocks.ts'
-import { numbers, parallelism } from './client.ts'
 import type { Buckets, Cut } from './lsh-buckets.ts'
 import type { Hashing } from './lsh-tasks.ts'
 import { blocksOfFiles, openSource, type SparkTable } from './source.ts'
@@ -91,7 +91,7 @@ async function sideOf(
   const blocks = blocksOfFiles(source.partitionRows, tasks)
   const items = { files: source.files, blocks, columns }
   const numRows = source.partitionRows.reduce((sum, rows) => sum + rows, 0)
-  return { input: numbers(spark, blocks.length), stage: { ...common, items }, id: id!, numRows }
+  return { input: controlRows(spark, blocks.length), stage: { ...common, items }, id: id!, numRows }
 }
 
 const COUNTS = new Schema([

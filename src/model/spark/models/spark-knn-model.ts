@@ -21,10 +21,11 @@ import type { Ids } from '../../../table/source.ts'
 import { idTable } from '../../change-items.ts'
 import { type Effort, effortOf, type IndexParams, indexParams, type OpenParams } from '../../index-params.ts'
 import type { IndexSearchOptions } from '../../index-search.ts'
+import { controlRows, parallelism } from '../control-rows.ts'
 import { shuffleKeys } from '../shuffle-keys.ts'
 import { inOrder, PIECES } from './blocks.ts'
 import type { Building, Built, Rebalancing } from './build-tasks.ts'
-import { numbers, parallelism, told } from './client.ts'
+import { told } from './client.ts'
 import { appendOnSpark, replaced, space, wholeOf } from './fit.ts'
 import type { Asking } from './search-tasks.ts'
 import { openSource, type SparkTable } from './source.ts'
@@ -200,7 +201,7 @@ export class SparkKnnModel {
       }
       let done: Built[] = []
       if (total > 0) {
-        const spread = numbers(this.#spark, segments.length).stage('spreadSegments', spreading, PIECES)
+        const spread = controlRows(this.#spark, segments.length).stage('spreadSegments', spreading, PIECES)
         const building: Building = { staged: directory, params, isUnique: false }
         done = await told<Built>(inOrder(spread, spreading.keys.length), 'buildPieces', building, run)
         for (const one of done) {
@@ -220,7 +221,7 @@ export class SparkKnnModel {
     const live = ({ numRows, numDeleted }: SegmentFacts) => numRows - numDeleted
     const segment = this.#segments.reduce((most, one) => (live(one) > live(most) ? one : most))
     const stage = { path: this.path, segment, facts: this.#facts, k, recall, threads: this.params.threads }
-    const [tuned] = await told<TunedEffort | null>(numbers(this.#spark, 1), 'tuneSegment', stage, run)
+    const [tuned] = await told<TunedEffort | null>(controlRows(this.#spark, 1), 'tuneSegment', stage, run)
     if (!tuned) return undefined
     const others = this.#facts.efforts.filter((one) => one.k !== k || one.recall !== recall)
     this.#facts = { ...this.#facts, efforts: [...others, tuned] }

@@ -1,8 +1,7 @@
 // Where the files of a change are until it is whole: a directory beside the model, which the next change removes if this one was killed.
 import { randomBytes } from 'node:crypto'
-import { existsSync, mkdirSync, readdirSync, rmSync } from 'node:fs'
+import { mkdirSync, readdirSync, rmSync } from 'node:fs'
 import { basename, dirname, join } from 'node:path'
-import { NighError } from '../../../errors.ts'
 import { isAlive, writingFailed } from '../../../indexes/durable.ts'
 
 /** Does some work with a directory of its own, beside `path`. What it leaves there goes. */
@@ -24,10 +23,4 @@ export async function staged<T>(path: string, work: (directory: string) => Promi
   } finally {
     rmSync(directory, { recursive: true, force: true })
   }
-}
-
-/** Fails where a file that a task wrote is not there for this process. */
-export function requireFile(path: string): void {
-  if (existsSync(path)) return
-  throw new NighError('SPARK_STORAGE', `${path} was written by the cluster and is not there for this process`)
 }

@@ -5,8 +5,8 @@ import type { Spark } from '../../../engine/spark/spark.ts'
 import type { SparkDataset } from '../../../engine/spark/spark-dataset.ts'
 import type { SegmentFacts } from '../../../indexes/index-directory.ts'
 import type { IndexSearchOptions } from '../../index-search.ts'
+import { controlRows } from '../control-rows.ts'
 import { inOrder, PIECES } from './blocks.ts'
-import { numbers } from './client.ts'
 import type { Asking } from './search-tasks.ts'
 import { blocksOfFiles, type Source } from './source.ts'
 
@@ -34,7 +34,7 @@ export function answers(spark: Spark, source: Source, asking: Asking, schema: Sc
   if ('files' in source) {
     const total = source.partitionRows.reduce((sum, rows) => sum + rows, 0)
     const blocks = blocksOfFiles(source.partitionRows, Math.max(numTasks, Math.ceil(total / TASK_QUERIES)))
-    const control = numbers(spark, blocks.length * groups.length)
+    const control = controlRows(spark, blocks.length * groups.length)
     const stage = { ...asking, files: source.files, blocks }
     if (groups.length === 1) return control.stage('searchFiles', stage, schema)
     return merged(control.stage('searchFiles', stage, PIECES), Math.max(1, blocks.length))
